@@ -1,0 +1,1 @@
+"""What a state may do: pledge grammar, pledge sets, path matching, decisions. Imports nothing of luspool's."""

@@ -1,0 +1,1 @@
+"""One worker state: language front end, guarded library, message codec, files by descriptor."""

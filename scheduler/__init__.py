@@ -1,0 +1,1 @@
+"""Who runs when and where: hosts, executor threads, run queues, mailboxes, supervision. Knows nothing of Lua."""

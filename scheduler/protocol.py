@@ -1,0 +1,203 @@
+"""What the scheduler and the states it runs know of each other.
+
+The scheduler knows a state only as a `Runnable`: something with a `step` that runs until it ends, waits or has
+used up its slice. A state knows the scheduler only as a `Port`: calls that never block. Whatever cannot be done
+at once is refused by the port; the state then leaves `step` with a `Waiting` that names the *condition* it waits
+for, and when it is resumed it asks again. Nothing is ever handed to a state by resuming it, which has two
+consequences: there is no wake-up to lose (the condition is checked, under the scheduler's lock, when the wait is
+registered), and a state whose heap is full can be resumed safely.
+
+Everything here is plain data and protocols: no Lua, no thread, no process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+StateId = NewType("StateId", int)
+"""Names one state within its host, from 1 upwards; never used again, also after the state's end."""
+
+
+# --- what a state waits for -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InboxHasMail:
+    """`worker.peek()` on an empty inbox: true once the parent has sent something."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenHaveMail:
+    """`worker.receive(…)`: true once any of these children has an item queued, or all are dead and empty."""
+
+    children: tuple[StateId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxHasRoom:
+    """`worker.message(v)` on a full outbox: true once `size` bytes fit, or nobody can receive them any more."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxHasRoom:
+    """`worker.send(w, v)` to a full inbox: true once `size` bytes fit, or the child is dead."""
+
+    child: StateId
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputArrived:
+    """Reading standard input: true once more than `seen` chunks have arrived (see `Port.input_seen`)."""
+
+    seen: int
+
+
+Condition = InboxHasMail | ChildrenHaveMail | OutboxHasRoom | InboxHasRoom | InputArrived
+
+
+# --- how a state ends -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a state failed, in plain values that may cross any border.
+
+    `kind` is one word: "error" (the script raised it), "denied" (an uncaught denial), "load" (missing file, syntax
+    error), "internal" (luspool's own fault); later issues add limits and crashes. `value` is the error value in the
+    message codec's form, which the parent's `receive` throws. `message` and `traceback` are for people; `script`
+    is the path as the creator gave it.
+    """
+
+    kind: str
+    value: bytes
+    message: str
+    traceback: str
+    script: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The script ran to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The script called `os.exit`: at the root this ends the whole tree with `status`, in a worker that worker."""
+
+    status: int
+
+
+Outcome = Returned | Exited | Failure
+
+
+# --- what a step gives back: a closed set ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The state can't go on until `condition` is true."""
+
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """The slice is over; the state could go on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The state will never run again."""
+
+    outcome: Outcome
+
+
+StepResult = Waiting | Preempted | Ended
+
+
+class Runnable(Protocol):
+    """One interpreter state. At most one thread is inside any of its methods at a time; which one may change."""
+
+    def step(self) -> StepResult:
+        """Run until the state ends, waits or has used up its slice. Never raises for what a script does."""
+
+    def location(self) -> str:
+        """Where a waiting state waits, as `script:line`. Only between steps."""
+
+    def close(self) -> None:
+        """Free everything, without running the script any further. Only between steps; twice is harmless."""
+
+
+# --- what a state may ask of its scheduler -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One item per worker asked for, in the order asked: the next message, or None where none is ready."""
+
+    messages: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thrown:
+    """The error that ended a worker; its turn came. Every other item stays queued."""
+
+    failure: Failure
+
+
+class Port(Protocol):
+    """A state's side of the scheduler. Thread-safe, never blocks; only the state itself may call it, inside `step`.
+
+    Payloads are opaque bytes. A call that names a child which is not the caller's own raises `NotAChildError`.
+    """
+
+    def create(self, spec: object) -> StateId:
+        """Make a child state from `spec` (opaque here, handed to the host's factory) and put it in the run queue."""
+
+    def message(self, payload: bytes) -> bool:
+        """Queue for the parent; False when the outbox is full (wait for `OutboxHasRoom`)."""
+
+    def send(self, child: StateId, payload: bytes) -> bool:
+        """Queue for a child; False when its inbox is full (wait for `InboxHasRoom`). To a dead child: True, dropped."""
+
+    def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
+        """Take what is ready from these children; None when there is nothing yet (wait for `ChildrenHaveMail`).
+
+        When all are dead and empty the answer is `Delivered` with nothing but None. Where one child's next item is
+        the error that ended it, the first such child's error is given alone and all messages stay queued: an error
+        can then neither starve nor cost a message.
+        """
+
+    def peek(self) -> bytes | None:
+        """Take the next message from the parent; None when the inbox is empty (wait for `InboxHasMail`)."""
+
+    def is_running(self, child: StateId) -> bool:
+        """False once the child has ended, whatever it left in its outbox."""
+
+    def release(self, children: Sequence[StateId]) -> None:
+        """The caller has lost its handles to these children: what they send is dropped, errors are reported."""
+
+    def has_parent(self) -> bool:
+        """Whether this is a worker (its parent may have ended)."""
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Write to standard output (1) or standard error (2), whole: no other state's bytes come in between."""
+
+    def input_seen(self) -> int:
+        """How many chunks of standard input have arrived so far."""
+
+    def read_input(self, size: int | None) -> bytes | None:
+        """Take from standard input: a line with its end (`size` None), or up to `size` bytes.
+
+        b"" at the end of input; None while nothing (or no complete line) is there: wait for `InputArrived` with the
+        `input_seen` read *before* this call.
+        """
+
+
+class NotAChildError(LookupError):
+    """A state named a worker that it did not create. The sandbox makes this impossible; a bug or an attack."""
