@@ -1,0 +1,71 @@
+"""What a host tells its owner: the callbacks, and the records that they carry.
+
+Everything here is plain data that may cross to another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .protocol import Condition, Exited, Failure, Returned, StateId
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlocked:
+    """No state of the tree could ever run again and its root had not ended; everything was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The tree was cancelled from outside, or its host was shut down, before it was over."""
+
+
+TreeOutcome = Returned | Exited | Failure | Deadlocked | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class TreeResult:
+    """How a tree ended: the root's own outcome, unless something else ended the tree.
+
+    `unreceived_errors` counts the workers whose error nobody received; each was reported by `HostEvents.failed`
+    before. The root's own failure is not among them.
+    """
+
+    outcome: TreeOutcome
+    unreceived_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One state of a deadlock: where it waits (`script:line`), what for, and which states could have ended the wait."""
+
+    state: StateId
+    location: str
+    condition: Condition
+    awaited: tuple[StateId, ...]
+
+
+class HostEvents(Protocol):
+    """What a host calls. One callback at a time per host, from any of its threads, never with its lock held.
+
+    A callback may block; whoever writes output waits behind it, which is the back-pressure of a slow reader. A
+    callback may call the host. One that raises shuts the host down and is the last one called (see `Host.fault`).
+    For one tree: `tree_ended` comes last, also after every `write` of its states.
+    """
+
+    def write(self, stream: int, data: bytes) -> None:
+        """A state wrote `data` to standard output (1) or standard error (2)."""
+
+    def want_input(self) -> None:
+        """A state waits for standard input: answer once, with `Host.input_arrived` or `Host.input_ended`."""
+
+    def failed(self, failure: Failure, state: StateId, root: StateId) -> None:
+        """A failure that nobody will receive: the root's own (`state == root`), or a worker's."""
+
+    def deadlocked(self, root: StateId, waits: Sequence[Wait]) -> None:
+        """The tree of `root` is deadlocked; `waits` has every live state, in order of creation."""
+
+    def tree_ended(self, root: StateId, result: TreeResult) -> None:
+        """The tree of `root` is over. Steps of cancelled states may still run for a while, without any effect."""
