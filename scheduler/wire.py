@@ -1,8 +1,7 @@
 """The frames between a supervisor and a host process: a pure encoder and decoder, bytes in, messages out.
 
 A frame is one byte that names its kind, four bytes with the length of the payload (big-endian) and the payload. Each
-kind is a frozen dataclass below whose annotations are its layout: the payload is its fields in their order, an `int`
-or `bool` as eight bytes, `str` and `bytes` as a length and the bytes, `tuple[str, ...]` as a count and its items.
+kind is a record below (see `records`): its fields, in their order, are the payload.
 
 A host runs hostile scripts and may have fallen to one, so whatever comes from it is hostile too. Lengths are checked
 against the kind's own limit before anything is buffered, the reader takes only the kinds that its side may receive,
@@ -13,9 +12,11 @@ and a payload must be used up exactly. Nothing here can execute anything (no pic
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from .records import RecordError, pack, unpack
 
 VERSION = 1
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
@@ -37,85 +38,10 @@ WAITS_LIMIT = 100
 """How many waits a report of a deadlock lists at most."""
 
 _HEADER = struct.Struct(">BI")
-_INT = struct.Struct(">q")
-_LENGTH = struct.Struct(">I")
 
 
 class WireError(ValueError):
     """The other side sent something that is no frame, or none that it may send."""
-
-
-# --- fields -----------------------------------------------------------------------------------------------------
-
-
-def _read(payload: bytes, at: int, size: int) -> bytes:
-    if size > len(payload) - at:
-        raise WireError(f"a field of {size} bytes does not fit into the rest of the frame")
-    return payload[at : at + size]
-
-
-def _put_int(value: int) -> bytes:
-    return _INT.pack(value)
-
-
-def _get_int(payload: bytes, at: int) -> tuple[int, int]:
-    return _INT.unpack(_read(payload, at, _INT.size))[0], at + _INT.size
-
-
-def _get_bool(payload: bytes, at: int) -> tuple[bool, int]:
-    value, at = _get_int(payload, at)
-    if value not in (0, 1):
-        raise WireError(f"{value} is no truth value")
-    return bool(value), at
-
-
-def _put_bytes(value: bytes) -> bytes:
-    return _LENGTH.pack(len(value)) + value
-
-
-def _get_bytes(payload: bytes, at: int) -> tuple[bytes, int]:
-    (size,) = _LENGTH.unpack(_read(payload, at, _LENGTH.size))
-    at += _LENGTH.size
-    return _read(payload, at, size), at + size
-
-
-# Text from a script may hold any bytes; surrogateescape carries them through `str` unchanged.
-def _put_str(value: str) -> bytes:
-    return _put_bytes(value.encode("utf-8", "surrogateescape"))
-
-
-def _get_str(payload: bytes, at: int) -> tuple[str, int]:
-    raw, at = _get_bytes(payload, at)
-    return raw.decode("utf-8", "surrogateescape"), at
-
-
-def _put_strs(value: tuple[str, ...]) -> bytes:
-    return _LENGTH.pack(len(value)) + b"".join(map(_put_str, value))
-
-
-def _get_strs(payload: bytes, at: int) -> tuple[tuple[str, ...], int]:
-    (count,) = _LENGTH.unpack(_read(payload, at, _LENGTH.size))
-    at += _LENGTH.size
-    # Each item takes a length at least: a count beyond that is a lie, refused before it is looped over.
-    if count > (len(payload) - at) // _LENGTH.size:
-        raise WireError(f"a list of {count} items does not fit into the rest of the frame")
-    items = []
-    for _ in range(count):
-        item, at = _get_str(payload, at)
-        items.append(item)
-    return tuple(items), at
-
-
-_Put = Callable[[Any], bytes]
-_Get = Callable[[bytes, int], tuple[Any, int]]
-
-_FIELDS: dict[str, tuple[_Put, _Get]] = {
-    "int": (_put_int, _get_int),
-    "bool": (_put_int, _get_bool),
-    "bytes": (_put_bytes, _get_bytes),
-    "str": (_put_str, _get_str),
-    "tuple[str, ...]": (_put_strs, _get_strs),
-}
 
 
 # --- messages ---------------------------------------------------------------------------------------------------
@@ -243,38 +169,12 @@ def clip(text: str, limit: int = TEXT_LIMIT // 2) -> str:
 # --- encoder and decoder ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How one kind of message lies in its payload."""
-
-    fields: tuple[tuple[str, _Put, _Get], ...]
-
-    @classmethod
-    def of(cls, kind: type[Message]) -> _Layout:
-        names = getattr(kind, "__slots__", ())
-        return cls(tuple((name, *_FIELDS[kind.__annotations__[name]]) for name in names))
-
-
-_LAYOUTS = {kind: _Layout.of(kind) for kind in (*FROM_SUPERVISOR, *FROM_HOST)}
-
-
 def encode(message: Message) -> bytes:
     """The frame of a message. ValueError when it is larger than its kind allows."""
-    payload = b"".join(put(getattr(message, name)) for name, put, _ in _LAYOUTS[type(message)].fields)
+    payload = pack(message)
     if len(payload) > message.LIMIT:
         raise ValueError(f"{type(message).__name__} of {len(payload)} bytes; {message.LIMIT} is the most")
     return _HEADER.pack(message.KIND, len(payload)) + payload
-
-
-def _decode(kind: type[Message], payload: bytes) -> Message:
-    values = []
-    at = 0
-    for _, _, get in _LAYOUTS[kind].fields:
-        value, at = get(payload, at)
-        values.append(value)
-    if at != len(payload):
-        raise WireError(f"{len(payload) - at} bytes too many in {kind.__name__}")
-    return kind(*values)
 
 
 class Decoder:
@@ -300,11 +200,11 @@ class Decoder:
         try:
             while (frame := self._frame(at)) is not None:
                 kind, start, at = frame
-                yield _decode(kind, bytes(self._buffer[start:at]))
-        except WireError as error:
-            self._error = error
+                yield unpack(kind, bytes(self._buffer[start:at]))
+        except (WireError, RecordError) as error:
+            self._error = WireError(str(error))
             at = len(self._buffer)
-            raise
+            raise self._error from error
         finally:
             del self._buffer[:at]
 
