@@ -1,0 +1,64 @@
+"""Which permissions there are: one table of records, so that no rule about a permission hides in code.
+
+A permission is *elementary* when it covers exactly itself. Every decision is about an elementary permission; the
+others (`fs`, `network`, `all`) are only shorter ways to write several at once, and `seal` is an instruction that
+covers none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+
+class ValueKind(Enum):
+    """What may stand after the `=` of a pledge."""
+
+    NONE = "none"
+    PATH = "path or pattern"
+    NAME = "name"
+    OPAQUE = "anything"
+    """Never looked into, since the permission cannot be granted; scripts written for other hosts still parse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One word of the pledge grammar.
+
+    `covers` are the elementary permissions that it stands for. `grantable` is False for words that are known but can
+    never be held here. `in_scripts` is False for words that only the command line may use.
+    """
+
+    name: str
+    value: ValueKind
+    covers: tuple[str, ...]
+    meaning: str
+    grantable: bool = True
+    in_scripts: bool = True
+
+    @property
+    def elementary(self) -> bool:
+        """Whether decisions are about this permission itself."""
+        return self.covers == (self.name,)
+
+
+_FS = ("fs:read", "fs:write")
+_NETWORK = ("network:tcp", "network:udp", "network:http")
+
+_RECORDS = (
+    Permission("load", ValueKind.NONE, ("load",), "load code: load, loadfile, dofile, require, worker.create"),
+    Permission("fs", ValueKind.PATH, _FS, "fs:read and fs:write"),
+    Permission("fs:read", ValueKind.PATH, ("fs:read",), "read files and list directories"),
+    Permission("fs:write", ValueKind.PATH, ("fs:write",), "create, change and remove files and directories"),
+    Permission("env", ValueKind.NAME, ("env",), "read environment variables"),
+    Permission("seal", ValueKind.NONE, (), "end all further changes by pledge calls"),
+    Permission("exec", ValueKind.OPAQUE, ("exec",), "start programs", grantable=False),
+    Permission("network", ValueKind.OPAQUE, _NETWORK, "every kind of network access", grantable=False),
+    *(Permission(name, ValueKind.OPAQUE, (name,), "one kind of network access", grantable=False) for name in _NETWORK),
+    Permission("all", ValueKind.NONE, ("load", *_FS, "env"), "everything that can be granted", in_scripts=False),
+)
+
+PERMISSIONS: Mapping[str, Permission] = MappingProxyType({record.name: record for record in _RECORDS})
+"""Every known permission by its name, in the order in which people are shown them."""
