@@ -114,9 +114,10 @@ _Layout = tuple[tuple[str, _Put, _Get], ...]
 _LAYOUTS: dict[type, _Layout] = {}
 
 
-def _layout(kind: Any) -> _Layout:
+def _layout(kind: type) -> _Layout:
     layout = _LAYOUTS.get(kind)
     if layout is None:
         # Two threads may do this at once, with the same result.
-        layout = _LAYOUTS[kind] = tuple((field.name, *_FIELDS[str(field.type)]) for field in fields(kind))
+        described = fields(kind)  # type: ignore[arg-type]  # "some dataclass" has no public name
+        layout = _LAYOUTS[kind] = tuple((field.name, *_FIELDS[str(field.type)]) for field in described)
     return layout
