@@ -192,10 +192,11 @@ class Port(Protocol):
         """How many chunks of standard input have arrived so far."""
 
     def read_input(self, size: int | None) -> bytes | None:
-        """Take from standard input: a line with its end (`size` None), or up to `size` bytes.
+        """Take from standard input: a line with its end (`size` None), or up to `size` bytes, of which 1 or more.
 
         b"" at the end of input; None while nothing (or no complete line) is there: wait for `InputArrived` with the
-        `input_seen` read *before* this call.
+        `input_seen` read *before* this call. A line without an end is the last one, or a piece of a line longer than
+        `standard_input.LINE_PIECE`: read on until a piece ends with a newline or b"" comes.
         """
 
 

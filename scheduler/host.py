@@ -1,0 +1,171 @@
+"""One process's worth of scheduling: the pure machine, a lock, and M executor threads.
+
+Actors
+    Executors (`executor`), M threads. Each takes the state at the head of the run queue, steps it without any lock,
+    and says how the step ended. A waiting state occupies no thread.
+    Port calls (`port`): made by the state that an executor is stepping, on that thread.
+    Callers from outside: the thread that feeds `create_root`, `input_arrived`, `input_ended`, `cancel`, `shutdown`.
+
+Locks, taken in this order and never the other way round
+    `Announcer._speaking`   held during one callback of `HostEvents`. Only tried, never waited for, except by `write`.
+    `Dispatcher.lock`       guards the machine, the input buffer and the counters. Nothing foreign runs under it but
+                            `Runnable.location` at a deadlock.
+
+Who writes and who reads
+    Machine, Tree, State    under `Dispatcher.lock`, with three exceptions. `State.runnable` and `State.spec` belong to
+                            the executor that has taken the state, to step it or to close it. `State.phase` is read by
+                            `Announcer.write` without the lock (below). `State.id` and `tree.root` never change.
+    `Host._threads`         the thread that calls `start`.
+    `Host._fault`           whoever meets the first fault, under `Dispatcher.lock`; read by anybody, afterwards.
+
+Flow of a message
+    The sender's port call queues it under the lock; if that makes the receiver ready, it goes to the run queue, and one
+    sleeping executor is notified unless one is on its way already. The sender goes on within its step. The receiver,
+    resumed, asks again: waking never hands anything over.
+
+Shutdown
+    1. `stopping` is set and every tree cancelled, in one stay under the lock: nothing can become ready any more.
+    2. All executors are woken. Those inside a step finish it; its result is ignored.
+    3. Executors close all closable states, including, each after its step, the one it was stepping; then they end.
+    4. `shutdown` joins them until its time is over. One that is stuck in a step is left behind: only the end of the
+       process ends it, and what it steps stays open.
+
+Races, case by case
+    A condition comes true while its state is on the way from the refused call to the wait: the machine looks at the
+    condition when the wait is registered, under the same lock.
+    A state is cancelled while it is stepped: it is ENDED at once, its port calls fall flat, and it becomes closable
+    only when the step returns, so it is closed once and never while it runs.
+    Two executors have something to announce: announcements are lined up under the dispatcher's lock, in the order of
+    the decisions, and spoken by one of them.
+    A cancelled state writes while the end of its tree is announced: a write looks at `phase` while it holds
+    `_speaking`. Either the write comes first, or the phase, set before the end was lined up, is seen to be ENDED.
+    An executor finds no work while another state becomes ready: going to sleep and notifying both hold the lock.
+    A callback raises: nobody is there to hear more. The first exception is kept as `fault`, and the host stops.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from .announcer import Announcement, Announcer
+from .dispatcher import Dispatcher
+from .events import HostEvents
+from .executor import Executor, Factory, close, internal_failure
+from .machine import DEFAULT_MAILBOX_BYTES, Machine
+from .protocol import StateId
+
+
+class HostStoppedError(RuntimeError):
+    """The host is shutting down, or has been shut down, and takes no new trees."""
+
+
+class Host:
+    """M threads that run any number of states. Every method may be called from any thread."""
+
+    def __init__(
+        self, threads: int, factory: Factory, events: HostEvents, mailbox_bytes: int = DEFAULT_MAILBOX_BYTES
+    ) -> None:
+        """`factory` makes the runnable of a state at its first step, on an executor, from the spec and its port.
+
+        An exception of `factory`, or of `Runnable.step`, ends that state with a failure of kind "internal" and an empty
+        `value`. One of `Runnable.close` or `events` is a fault of the whole host (see `fault`).
+        """
+        if threads < 1:
+            raise ValueError(f"a host needs at least one thread, not {threads}")
+        self._announcer = Announcer(events, self._failed)
+        self._dispatcher = Dispatcher(Machine(mailbox_bytes), self._announcer)
+        self._executor = Executor(self._dispatcher, self._announcer, factory, self._failed)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"executor-{number}", daemon=True) for number in range(threads)
+        ]
+        self._fault: BaseException | None = None
+
+    @property
+    def fault(self) -> BaseException | None:
+        """The exception that made the host stop by itself, as after `shutdown`; None while there was none."""
+        return self._fault
+
+    def start(self) -> None:
+        """Start the executors. Once."""
+        for thread in self._threads:
+            thread.start()
+
+    def create_root(self, spec: object) -> StateId:
+        """Start a tree from `spec`; its end is announced by `HostEvents.tree_ended`. Raises `HostStoppedError`."""
+        dispatcher = self._dispatcher
+        with dispatcher.lock:
+            if dispatcher.stopping:
+                raise HostStoppedError("the host takes no new trees: it is shutting down")
+            root = dispatcher.machine.create_root(spec)
+            dispatcher.wake()
+        return root
+
+    def input_arrived(self, data: bytes) -> None:
+        """Bytes for standard input, usually the answer to `HostEvents.want_input`; any chunk of 1 byte or more."""
+        with self._dispatcher.lock:
+            self._dispatcher.input.arrived(data)
+            self._dispatcher.machine.input_arrived()
+            self._dispatcher.wake()
+
+    def input_ended(self) -> None:
+        """Standard input is at its end."""
+        with self._dispatcher.lock:
+            self._dispatcher.input.end()
+            self._dispatcher.machine.input_arrived(end=True)
+            self._dispatcher.wake()
+
+    def cancel(self, root: StateId) -> None:
+        """End the tree of `root` at once, without running its states any further; nothing if it is over."""
+        with self._dispatcher.lock:
+            self._dispatcher.machine.cancel(root)
+            self._dispatcher.publish()
+            self._dispatcher.wake()
+        self._announcer.announce()
+
+    def shutdown(self, timeout: float) -> bool:
+        """Cancel everything and wait up to `timeout` seconds for the executors to end. Repeatable.
+
+        True when no thread is left and every state is closed; False when an executor is still inside a step or a
+        callback, which may be the one that calls this.
+        """
+        deadline = time.monotonic() + timeout
+        self._stop()
+        for thread in self._threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            return False
+        with self._dispatcher.lock:  # a host that was never started has states too
+            corpses = tuple(self._dispatcher.machine.closable)
+            self._dispatcher.machine.closable.clear()
+        for corpse in corpses:
+            close(corpse)
+        return True
+
+    def _run(self) -> None:
+        try:
+            self._executor.run()
+        except BaseException as fault:
+            self._failed(fault)  # a bug in this room: the host must not go on with a thread less
+
+    def _stop(self) -> None:
+        with self._dispatcher.lock:
+            self._dispatcher.stop()
+            self._dispatcher.publish()
+        self._announcer.announce()
+
+    def _failed(self, fault: BaseException) -> None:
+        """Keep the first fault, tell every tree that it ends by no fault of its own, and stop."""
+        dispatcher = self._dispatcher
+        with dispatcher.lock:
+            if self._fault is None:
+                self._fault = fault
+            for root in dispatcher.machine.trees:
+                self._announcer.append(_fault_report(fault, root))
+        self._stop()
+
+
+def _fault_report(fault: BaseException, root: StateId) -> Announcement:
+    failure = internal_failure(fault)
+    return lambda events: events.failed(failure, root, root)

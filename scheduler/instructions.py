@@ -1,0 +1,51 @@
+"""What the machine tells its shell to announce: a closed set of records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .events import TreeResult
+from .protocol import Condition, Failure, Runnable, StateId
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFailure:
+    """Nobody will receive this failure: show it. `state == root` for the root's own."""
+
+    failure: Failure
+    state: StateId
+    root: StateId
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A live state of a deadlocked tree, and which states could have ended its wait."""
+
+    state: StateId
+    condition: Condition
+    awaited: tuple[StateId, ...]
+    runnable: Runnable | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDeadlock:
+    """Nothing in the tree can ever happen again. Its states are in `closable` by now: ask for locations first."""
+
+    root: StateId
+    blocked: tuple[Blocked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTreeEnd:
+    """The tree is over; nothing more will be said about it."""
+
+    root: StateId
+    result: TreeResult
+
+
+@dataclass(frozen=True, slots=True)
+class AskForInput:
+    """A state waits for standard input, and no earlier ask is still unanswered."""
+
+
+Instruction = ReportFailure | ReportDeadlock | ReportTreeEnd | AskForInput

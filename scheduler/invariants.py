@@ -1,0 +1,89 @@
+"""What is true of a machine between any two calls. For tests and for hunting bugs: it walks everything."""
+
+from __future__ import annotations
+
+from .machine import Machine
+from .mailbox import MESSAGE_OVERHEAD, Mailbox
+from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived
+from .tree import Phase, State, Tree
+
+
+class InvariantError(AssertionError):
+    """The machine contradicts itself: a bug in it, never the fault of a script."""
+
+
+def validate(machine: Machine) -> None:
+    """Raise `InvariantError` unless all invariants hold."""
+    for tree in machine.trees.values():
+        _validate_tree(machine, tree)
+        for state in tree.states.values():
+            _validate_record(machine, state)
+            if state.phase is not Phase.ENDED:
+                _validate_living(machine, state)
+            for mailbox in (state.inbox, state.outbox):
+                _validate_mailbox(machine, mailbox)
+    together = sum(len(tree.states) for tree in machine.trees.values())
+    _hold(together == len(machine.states), "every record belongs to exactly one tree that is not over")
+    ready = [state for state in machine.run_queue if state.phase is Phase.READY]
+    _hold(len(set(ready)) == len(ready), "a state is in the run queue once")
+    is_ready = sum(state.phase is Phase.READY for state in machine.states.values())
+    _hold(len(ready) == is_ready, "every ready state is in the run queue")
+    _hold(len(set(machine.closable)) == len(machine.closable), "a state is closed once")
+    _hold(all(state.phase is Phase.ENDED for state in machine.closable), "only ended states are closed")
+
+
+def _validate_tree(machine: Machine, tree: Tree) -> None:
+    states = tree.states.values()
+    busy = sum(
+        state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived) for state in states
+    )
+    _hold(tree.busy == busy, f"tree {tree.root} counts {tree.busy} busy states and has {busy}")
+    _hold(busy > 0, f"tree {tree.root} can't change any more and is still there")
+    _hold((tree.root in tree.states) == (tree.outcome is None), "a tree has an outcome once its root has ended")
+    _hold(list(tree.states) == sorted(tree.states), "records lie in order of creation")
+
+
+def _validate_record(machine: Machine, state: State) -> None:
+    _hold(machine.states.get(state.id) is state, "every record of a tree is found by its id")
+    for child in state.children.values():
+        _hold(machine.states.get(child.id) is child, "a child that can be named has a record")
+        if child.phase is Phase.ENDED:
+            _hold(child.has_mail, "an ended child is kept only for what it left")
+        else:
+            _hold(child.parent is state, "a living child that can be named knows its parent")
+    if state.phase is Phase.ENDED:
+        _hold(not state.children and not state.inbox.used, "an ended state keeps nothing but what it left")
+        _hold(state.has_mail and state.parent is None, "an ended state is kept only for what it left")
+    if state.parent is not None:
+        _hold(state.parent.phase is not Phase.ENDED, "a parent lives")
+        _hold(state.parent.children.get(state.id) is state, "a parent can name its child")
+
+
+def _validate_living(machine: Machine, state: State) -> None:
+    _hold(state.failure is None, "only an ended state has failed")
+    _hold((state.phase is Phase.WAITING) == (state.condition is not None), "a waiting state has a condition")
+    waits_for_input = isinstance(state.condition, InputArrived)
+    _hold(waits_for_input == (machine.input_waiters.get(state.id) is state), "who waits for input is known for it")
+    _hold(not waits_for_input or machine.unanswered_ask, "where somebody waits for input, it has been asked for")
+    condition = state.condition
+    if condition is None:
+        return
+    _hold(not machine.holds(state, condition), f"state {state.id} sleeps although {condition} holds: a lost wake-up")
+    if isinstance(condition, InboxHasMail):
+        _hold(state.parent is not None or state.is_root, "nobody waits for mail that nobody can send")
+    if isinstance(condition, ChildrenHaveMail):
+        named = {child for name in condition.children if (child := state.children.get(name)) is not None}
+        _hold(state.awaited_alive == len(named), "the living children waited for are counted")
+        _hold(all(child.awaited is condition for child in named), "children waited for are marked")
+
+
+def _validate_mailbox(machine: Machine, mailbox: Mailbox) -> None:
+    payloads = list(mailbox)
+    used = sum(len(payload) + MESSAGE_OVERHEAD for payload in payloads)
+    _hold(mailbox.used == used, "a mailbox counts what it holds")
+    _hold(len(payloads) <= 1 or used <= machine.mailbox_bytes, "only a single message may be beyond the capacity")
+
+
+def _hold(truth: bool, law: str) -> None:
+    if not truth:
+        raise InvariantError(law)

@@ -1,0 +1,456 @@
+"""The scheduler's decisions as a pure state machine: which state runs next, who is woken, when a tree is over.
+
+No clock, lock, thread or process in here. Events come in as method calls; what the shell has to do comes out in
+three queues: `run_queue` (through `take_ready`), `closable` (states to close) and `instructions` (what to announce).
+The shell serialises all calls. Every call takes time proportional to the children that it names or ends, and none
+to the number of states, except the end of a tree and `cancel`, which walk the tree once.
+
+The rules (Acquis 11, Message passing and Error handling, made exact):
+
+- Each worker has one mailbox in each direction, first in, first out. What is queued is taken exactly once, or dropped
+  when the only state that could take it has ended or released its handle.
+- A state is woken when its condition comes true, not before. `stepped` checks the condition when a wait is
+  registered, so a wake-up cannot fall between a refused call and the wait.
+- A parent's end does not end its children. A child whose parent is gone drains its inbox, and ends quietly when it
+  waits for more; what it sends is dropped.
+- A failure that nobody can receive any more is reported, exactly once.
+- A tree in which no state is ready, running or waiting for input can never change again. If its root has ended, the
+  tree is over and the rest end quietly; if not, that is a deadlock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from .events import Cancelled, Deadlocked, TreeResult
+from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
+from .protocol import (
+    ChildrenHaveMail,
+    Condition,
+    Delivered,
+    Exited,
+    Failure,
+    InboxHasMail,
+    InboxHasRoom,
+    InputArrived,
+    NotAChildError,
+    OutboxHasRoom,
+    Outcome,
+    Preempted,
+    StateId,
+    StepResult,
+    Thrown,
+    Waiting,
+)
+from .tree import Phase, State, Tree, closest_ancestor, descendants
+
+DEFAULT_MAILBOX_BYTES = 256 * 1024
+"""Capacity of each mailbox. More lets a fast sender run further ahead, and lets a tree of N states hold 2N times as
+much. Guessed."""
+
+# An enum member costs an attribute lookup per use; these are on the path of every message.
+_READY, _RUNNING, _WAITING, _ENDED = Phase.READY, Phase.RUNNING, Phase.WAITING, Phase.ENDED
+
+
+class Machine:
+    """All the states of one host. Not thread-safe; `validate` in `invariants` states what always holds."""
+
+    __slots__ = (
+        "closable",
+        "input_ended",
+        "input_seen",
+        "input_waiters",
+        "instructions",
+        "last_id",
+        "mailbox_bytes",
+        "run_queue",
+        "states",
+        "trees",
+        "unanswered_ask",
+    )
+
+    def __init__(self, mailbox_bytes: int = DEFAULT_MAILBOX_BYTES) -> None:
+        self.mailbox_bytes = mailbox_bytes
+        self.run_queue: deque[State] = deque()
+        """First in, first out. May hold states that were cancelled since: `take_ready` skips them, because removing
+        them where they lie would make cancelling many states quadratic."""
+        self.closable: deque[State] = deque()
+        """Ended states, none of them inside a step, each exactly once: the shell pops and closes them."""
+        self.instructions: list[Instruction] = []
+        """For the shell to carry out in order and to clear."""
+        self.states: dict[StateId, State] = {}
+        """Every record, of all trees."""
+        self.trees: dict[StateId, Tree] = {}
+        """The trees that are not over, by root."""
+        self.last_id = 0
+        self.input_seen = 0
+        """Chunks of standard input that have arrived; its end counts as one."""
+        self.input_ended = False
+        self.input_waiters: dict[StateId, State] = {}
+        self.unanswered_ask = False
+
+    # --- what a state asks for, inside its step (see `Port`) -----------------------------------------------------
+
+    def create(self, parent: State, spec: object) -> StateId:
+        """A child of `parent`, at the tail of the run queue. A cancelled parent gets the id of a dead child."""
+        if parent.phase is _ENDED:
+            self.last_id += 1
+            return StateId(self.last_id)
+        closest_ancestor(parent)  # keeps the chain of a relay of workers, each creating the next, from growing
+        child = self._add(parent.tree, parent, spec)
+        parent.children[child.id] = child
+        return child.id
+
+    def message(self, sender: State, payload: bytes) -> bool:
+        """See `Port.message`."""
+        parent = sender.parent
+        if parent is None:
+            return True
+        if not sender.outbox.put(payload):
+            return False
+        if parent.phase is _WAITING and sender.awaited is parent.condition:
+            self._wake(parent)
+        return True
+
+    def send(self, sender: State, child_id: StateId, payload: bytes) -> bool:
+        """See `Port.send`."""
+        child = sender.children.get(child_id) or self._dead_child(sender, child_id)
+        if child is None or child.phase is _ENDED:
+            return True
+        if not child.inbox.put(payload):
+            return False
+        if child.phase is _WAITING and type(child.condition) is InboxHasMail:
+            self._wake(child)
+        return True
+
+    def peek(self, receiver: State) -> bytes | None:
+        """See `Port.peek`."""
+        payload = receiver.inbox.take()
+        parent = receiver.parent
+        if payload is not None and parent is not None and parent.phase is _WAITING:
+            condition = parent.condition
+            if type(condition) is InboxHasRoom and condition.child == receiver.id and self._fits(receiver, condition):
+                self._wake(parent)
+        return payload
+
+    def receive(self, receiver: State, child_ids: Sequence[StateId]) -> Delivered | Thrown | None:
+        """See `Port.receive`. Nothing is taken when one of `child_ids` is not a child."""
+        own = receiver.children
+        children = [own.get(child_id) or self._dead_child(receiver, child_id) for child_id in child_ids]
+        for child in children:
+            if child is not None and child.failure is not None and not child.outbox.used:
+                failure, child.failure = child.failure, None
+                self._forget_drained(receiver, child)
+                return Thrown(failure)
+        ready = alive = False
+        messages: list[bytes | None] = []
+        for child in children:
+            payload = None if child is None else child.outbox.take()
+            messages.append(payload)
+            if child is None:
+                continue
+            if payload is not None:
+                ready = True
+                if child.phase is _ENDED:
+                    self._forget_drained(receiver, child)
+                elif type(child.condition) is OutboxHasRoom and child.outbox.fits(child.condition.size):
+                    self._wake(child)
+            elif child.phase is not _ENDED:
+                alive = True
+        return Delivered(tuple(messages)) if ready or not alive else None
+
+    def is_running(self, asker: State, child_id: StateId) -> bool:
+        """See `Port.is_running`."""
+        child = asker.children.get(child_id) or self._dead_child(asker, child_id)
+        return child is not None and child.phase is not _ENDED
+
+    def release(self, parent: State, child_ids: Sequence[StateId]) -> None:
+        """See `Port.release`. Released children live on like those of a parent that has ended."""
+        own = parent.children
+        children = [own.get(child_id) or self._dead_child(parent, child_id) for child_id in child_ids]
+        for child in children:
+            if child is None or own.pop(child.id, None) is None:  # dead and forgotten, or named twice
+                continue
+            if child.phase is _ENDED:
+                self._discard(child)
+            elif self._orphan(child):
+                self._retire(child)
+
+    # --- what the shell tells ------------------------------------------------------------------------------------
+
+    def create_root(self, spec: object) -> StateId:
+        """A new tree; its root is at the tail of the run queue."""
+        tree = Tree(StateId(self.last_id + 1))
+        self.trees[tree.root] = tree
+        return self._add(tree, None, spec).id
+
+    def take_ready(self) -> State | None:
+        """The state whose turn it is, RUNNING from now until `stepped` says how its step ended."""
+        while self.run_queue:
+            state = self.run_queue.popleft()
+            if state.phase is _READY:
+                state.phase = _RUNNING
+                return state
+        return None
+
+    def stepped(self, state: State, result: StepResult) -> None:
+        """The step of `state` has returned. The result of a state that was cancelled meanwhile is ignored.
+
+        Raises `NotAChildError`, with nothing changed, when the state wants to wait for a child that is not its own.
+        """
+        if state.phase is _ENDED:
+            self.closable.append(state)
+        elif isinstance(result, Waiting):
+            self._wait(state, result.condition)
+        elif isinstance(result, Preempted):
+            state.phase = _READY
+            self.run_queue.append(state)
+        else:
+            self._ended(state, result.outcome)
+
+    def input_arrived(self, *, end: bool = False) -> None:
+        """A chunk of standard input has come, or (`end`) its end: everybody who waits may look."""
+        self.input_seen += 1
+        self.input_ended |= end
+        self.unanswered_ask = False
+        for state in self.input_waiters.values():
+            state.phase = _READY
+            state.condition = None
+            self.run_queue.append(state)
+        self.input_waiters.clear()
+
+    def cancel(self, state_id: StateId) -> None:
+        """End a state and all its living descendants at once; with a root, whatever is left of its tree.
+
+        What the state itself had sent can still be received, as after any end. Nothing happens if it has ended.
+        """
+        tree = self.trees.get(state_id)
+        if tree is not None:
+            tree.outcome = Cancelled()
+            self._end_tree(tree)
+            return
+        state = self.states.get(state_id)
+        if state is None or state.phase is _ENDED:
+            return
+        tree = state.tree
+        for descendant in descendants(state):
+            self._strip(descendant)
+            self._forget(descendant)
+        state.children.clear()
+        self._retire(state)
+        if not tree.busy:
+            self._settle(tree)
+
+    def cancel_all(self) -> None:
+        """Cancel every tree."""
+        for root in tuple(self.trees):
+            self.cancel(root)
+
+    # --- waiting and waking --------------------------------------------------------------------------------------
+
+    def holds(self, state: State, condition: Condition) -> bool:
+        """Whether `state` has nothing to wait for. Raises `NotAChildError` for a child that is not its own."""
+        match condition:
+            case InboxHasMail():
+                return state.inbox.used > 0
+            case ChildrenHaveMail(child_ids):
+                children = [state.children.get(name) or self._dead_child(state, name) for name in child_ids]
+                known = [child for child in children if child is not None]
+                return any(c.has_mail for c in known) or all(c.phase is _ENDED for c in known)
+            case OutboxHasRoom(size):
+                return state.parent is None or state.outbox.fits(size)
+            case InboxHasRoom(child_id):
+                child = state.children.get(child_id) or self._dead_child(state, child_id)
+                return child is None or child.phase is _ENDED or self._fits(child, condition)
+            case InputArrived(seen):
+                return self.input_seen > seen or self.input_ended
+
+    def _wait(self, state: State, condition: Condition) -> None:
+        if self.holds(state, condition):
+            state.phase = _READY
+            self.run_queue.append(state)
+            return
+        tree = state.tree
+        if type(condition) is InboxHasMail and state.parent is None and not state.is_root:
+            self._retire(state)  # nobody can send any more
+            self.closable.append(state)
+        else:
+            state.phase = _WAITING
+            state.condition = condition
+            if type(condition) is InputArrived:
+                self.input_waiters[state.id] = state
+                if not self.unanswered_ask:
+                    self.unanswered_ask = True
+                    self.instructions.append(AskForInput())
+                return
+            if type(condition) is ChildrenHaveMail:
+                self._mark_awaited(state, condition)
+            tree.busy -= 1
+        if not tree.busy:
+            self._settle(tree)
+
+    def _mark_awaited(self, state: State, condition: ChildrenHaveMail) -> None:
+        state.awaited_alive = 0
+        for child_id in set(condition.children):  # a child may be named twice, and ends only once
+            child = state.children.get(child_id)
+            if child is not None:  # and it lives: one that ended and is still known has mail
+                child.awaited = condition
+                state.awaited_alive += 1
+
+    def _wake(self, state: State) -> None:
+        """To the tail of the run queue; for every wait except that for input, which counts as busy all along."""
+        state.phase = _READY
+        state.condition = None
+        state.tree.busy += 1
+        self.run_queue.append(state)
+
+    def _blocked(self, state: State) -> Blocked:
+        condition = state.condition
+        assert condition is not None  # noqa: S101 - it is WAITING
+        awaited: tuple[StateId, ...] = () if state.parent is None else (state.parent.id,)
+        if isinstance(condition, ChildrenHaveMail):
+            awaited = tuple(name for name in condition.children if name in state.children)
+        elif isinstance(condition, InboxHasRoom):
+            awaited = (condition.child,)
+        return Blocked(state.id, condition, awaited, state.runnable)
+
+    @staticmethod
+    def _fits(child: State, condition: InboxHasRoom) -> bool:
+        return child.inbox.fits(condition.size)
+
+    # --- ending --------------------------------------------------------------------------------------------------
+
+    def _ended(self, state: State, outcome: Outcome) -> None:
+        tree = state.tree
+        if not state.is_root:
+            self._retire(state, outcome if isinstance(outcome, Failure) else None)
+        else:
+            tree.outcome = outcome
+            if isinstance(outcome, Failure):
+                self.instructions.append(ReportFailure(outcome, state.id, tree.root))
+            self._retire(state)
+        self.closable.append(state)
+        if not tree.busy or (state.is_root and isinstance(outcome, Exited)):
+            self._settle(tree)
+
+    def _retire(self, state: State, failure: Failure | None = None) -> None:
+        """End `state`, leaving its mail to its parent. Children that can't get mail any more end quietly with it.
+
+        A work list and no recursion: of 10,000 nested workers each may be the only thing that keeps the next waiting.
+        """
+        state.failure = failure
+        leaving = [state]
+        while leaving:
+            state = leaving.pop()
+            self._stop(state)
+            state.inbox.clear()
+            for child in state.children.values():
+                if child.phase is _ENDED:
+                    self._discard(child)
+                elif self._orphan(child):
+                    leaving.append(child)
+            state.children.clear()
+            parent, state.parent = state.parent, None
+            if parent is None:
+                self._discard(state)
+            else:
+                self._tell_parent(parent, state)
+
+    def _tell_parent(self, parent: State, state: State) -> None:
+        """`state` has just ended: wake a parent that waits for just that; keep the record only if mail is left."""
+        if not state.has_mail:
+            del parent.children[state.id]
+            self._forget(state)
+        if parent.phase is not _WAITING:
+            return
+        condition = parent.condition
+        if state.awaited is condition:
+            parent.awaited_alive -= 1
+            if state.has_mail or not parent.awaited_alive:
+                self._wake(parent)
+        elif type(condition) is InboxHasRoom and condition.child == state.id:
+            self._wake(parent)
+
+    def _orphan(self, child: State) -> bool:
+        """The living `child` has lost its parent. True if it waits for mail that nobody can send: retire it then."""
+        child.parent = None
+        child.outbox.clear()
+        if type(child.condition) is OutboxHasRoom:
+            self._wake(child)
+        return type(child.condition) is InboxHasMail
+
+    def _discard(self, state: State) -> None:
+        """Nobody can receive from the ended `state` any more."""
+        if state.failure is not None:
+            self._report_unreceived(state, state.failure)
+            state.failure = None
+        state.outbox.clear()
+        self._forget(state)
+
+    def _stop(self, state: State) -> None:
+        """Take `state` out of the run. One inside its step becomes closable when the step returns (`stepped`)."""
+        if state.phase is not _RUNNING:
+            self.closable.append(state)
+        if state.phase is not _WAITING or self.input_waiters.pop(state.id, None) is not None:
+            state.tree.busy -= 1
+        state.condition = None
+        state.phase = _ENDED
+
+    def _settle(self, tree: Tree) -> None:
+        """Nothing in `tree` can happen any more, or its root asked for its end."""
+        if tree.outcome is None:
+            live = tuple(self._blocked(state) for state in tree.states.values() if state.phase is _WAITING)
+            self.instructions.append(ReportDeadlock(tree.root, live))
+            tree.outcome = Deadlocked()
+        self._end_tree(tree)
+
+    def _end_tree(self, tree: Tree) -> None:
+        for state in tree.states.values():
+            self._strip(state)
+            del self.states[state.id]
+        tree.states.clear()
+        del self.trees[tree.root]
+        assert tree.outcome is not None  # noqa: S101 - every caller has just set or tested it
+        self.instructions.append(ReportTreeEnd(tree.root, TreeResult(tree.outcome, tree.unreceived_errors)))
+
+    def _strip(self, state: State) -> None:
+        """End `state` together with everybody it could talk to: nobody is told, and its calls become harmless."""
+        if state.phase is not _ENDED:
+            self._stop(state)
+        if state.failure is not None:
+            self._report_unreceived(state, state.failure)
+            state.failure = None
+        state.parent = None
+        state.children.clear()
+        state.inbox.clear()
+        state.outbox.clear()
+
+    def _report_unreceived(self, state: State, failure: Failure) -> None:
+        state.tree.unreceived_errors += 1
+        self.instructions.append(ReportFailure(failure, state.id, state.tree.root))
+
+    # --- records -------------------------------------------------------------------------------------------------
+
+    def _add(self, tree: Tree, parent: State | None, spec: object) -> State:
+        self.last_id += 1
+        state = State(StateId(self.last_id), tree, parent, spec, self.mailbox_bytes)
+        self.states[state.id] = tree.states[state.id] = state
+        tree.busy += 1
+        self.run_queue.append(state)
+        return state
+
+    def _forget(self, state: State) -> None:
+        del self.states[state.id], state.tree.states[state.id]
+
+    def _forget_drained(self, parent: State, child: State) -> None:
+        """Drop the record of an ended child that has nothing left to give."""
+        if not child.has_mail:
+            del parent.children[child.id]
+            self._forget(child)
+
+    def _dead_child(self, state: State, child_id: StateId) -> State | None:
+        """None for what may have been a child, ended and forgotten. `NotAChildError` for what cannot have been one."""
+        if child_id in self.states or not state.id < child_id <= self.last_id:
+            raise NotAChildError(f"state {state.id} named state {child_id}, which is not its child")
+        return None

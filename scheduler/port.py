@@ -1,0 +1,87 @@
+"""A state's side of a host: each call is one operation of the machine under the dispatcher's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .announcer import Announcer
+from .dispatcher import Dispatcher
+from .protocol import Delivered, StateId, Thrown
+from .tree import Phase, State
+
+
+class StatePort:
+    """The `Port` of one state; its contract is there. Calls of a cancelled state are harmless and without effect."""
+
+    __slots__ = ("_announcer", "_dispatcher", "_lock", "_machine", "_state")
+
+    def __init__(self, dispatcher: Dispatcher, announcer: Announcer, state: State) -> None:
+        self._dispatcher = dispatcher
+        self._lock = dispatcher.lock
+        self._machine = dispatcher.machine
+        self._announcer = announcer
+        self._state = state
+
+    def create(self, spec: object) -> StateId:
+        with self._lock:
+            child = self._machine.create(self._state, spec)
+            if self._dispatcher.idle:
+                self._dispatcher.wake()
+        return child
+
+    def message(self, payload: bytes) -> bool:
+        with self._lock:
+            queued = self._machine.message(self._state, payload)
+            if self._dispatcher.idle:
+                self._dispatcher.wake()
+        return queued
+
+    def send(self, child: StateId, payload: bytes) -> bool:
+        with self._lock:
+            queued = self._machine.send(self._state, child, payload)
+            if self._dispatcher.idle:
+                self._dispatcher.wake()
+        return queued
+
+    def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
+        with self._lock:
+            received = self._machine.receive(self._state, children)
+            if self._dispatcher.idle:
+                self._dispatcher.wake()
+        return received
+
+    def peek(self) -> bytes | None:
+        with self._lock:
+            payload = self._machine.peek(self._state)
+            if self._dispatcher.idle:
+                self._dispatcher.wake()
+        return payload
+
+    def is_running(self, child: StateId) -> bool:
+        with self._lock:
+            return self._machine.is_running(self._state, child)
+
+    def release(self, children: Sequence[StateId]) -> None:
+        with self._lock:
+            self._machine.release(self._state, children)
+            published = self._dispatcher.publish()
+            if self._dispatcher.idle:
+                self._dispatcher.wake()
+        if published:
+            self._announcer.announce()
+
+    def has_parent(self) -> bool:
+        return not self._state.is_root
+
+    def write(self, stream: int, data: bytes) -> None:
+        self._announcer.write(self._state, stream, data)
+
+    def input_seen(self) -> int:
+        with self._lock:
+            return self._machine.input_seen
+
+    def read_input(self, size: int | None) -> bytes | None:
+        with self._lock:
+            if self._state.phase is Phase.ENDED:
+                return b""  # what it would take is somebody else's
+            return self._dispatcher.input.read(size)

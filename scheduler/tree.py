@@ -1,0 +1,120 @@
+"""What the machine keeps about one state and about one tree. Written by the machine alone."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .events import TreeOutcome
+from .mailbox import Mailbox
+from .protocol import Condition, Failure, Runnable, StateId
+
+
+class Phase(Enum):
+    """Where a state is in its life."""
+
+    READY = "ready"
+    """In the run queue."""
+    RUNNING = "running"
+    """Inside `step`, on one executor."""
+    WAITING = "waiting"
+    """For its condition, which does not hold."""
+    ENDED = "ended"
+    """Will have no further step. One that was cancelled while it ran may still be inside its last."""
+
+
+class State:
+    """One state. Its record outlives it for as long as its parent may still ask for what it left."""
+
+    __slots__ = (
+        "ancestor",
+        "awaited",
+        "awaited_alive",
+        "children",
+        "condition",
+        "failure",
+        "id",
+        "inbox",
+        "outbox",
+        "parent",
+        "phase",
+        "runnable",
+        "spec",
+        "tree",
+    )
+
+    def __init__(self, state_id: StateId, tree: Tree, parent: State | None, spec: object, capacity: int) -> None:
+        self.id = state_id
+        self.tree = tree
+        self.spec = spec
+        """What the state is made from at its first step: an unstarted state is no more than this. The shell's own."""
+        self.runnable: Runnable | None = None
+        """What runs the state, from its first step until it is closed. The shell's own: the machine never looks."""
+        self.parent = parent
+        """Who may receive from this state and send to it; None at the root, after the parent's end or release, and
+        after the state's own end."""
+        self.ancestor = parent
+        """The creator, or a nearer guess at the closest ancestor that still lives (`closest_ancestor`)."""
+        self.children: dict[StateId, State] = {}
+        """The children that this state may name, in order of creation: those that live, and those that ended and
+        left something to receive. Any other child is simply dead, and takes no memory."""
+        self.inbox = Mailbox(capacity)
+        self.outbox = Mailbox(capacity)
+        self.failure: Failure | None = None
+        """The error that ended the state, until it is received or reported: comes after all of `outbox`."""
+        self.phase = Phase.READY
+        self.condition: Condition | None = None
+        """What a WAITING state waits for; None in every other phase."""
+        self.awaited_alive = 0
+        """While waiting for children: how many of those named live."""
+        self.awaited: Condition | None = None
+        """The last condition of the parent that named this state. It is awaited now exactly when the parent's
+        present condition is this very object: so nothing has to be unmarked when the parent's wait is over, and a
+        message finds out in O(1) however many children the parent waits for."""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether no state created this one."""
+        return self.id == self.tree.root
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether there is something for the parent to receive."""
+        return self.outbox.used > 0 or self.failure is not None
+
+
+class Tree:
+    """One root and all the states below it, until the tree is over."""
+
+    __slots__ = ("busy", "outcome", "root", "states", "unreceived_errors")
+
+    def __init__(self, root: StateId) -> None:
+        self.root = root
+        self.states: dict[StateId, State] = {}
+        """Every record of the tree, in order of creation."""
+        self.busy = 0
+        """How many states can still change something by themselves: ready, running, or waiting for input. With none
+        left, nothing in the tree will ever happen again."""
+        self.outcome: TreeOutcome | None = None
+        """How the root ended, or what ended the tree before that."""
+        self.unreceived_errors = 0
+
+
+def closest_ancestor(state: State) -> State | None:
+    """The closest living ancestor, None when there is none. Shortens the chain for the next question."""
+    ancestor = state.ancestor
+    while ancestor is not None and ancestor.phase is Phase.ENDED:
+        ancestor = ancestor.ancestor
+    state.ancestor = ancestor
+    return ancestor
+
+
+def descendants(state: State) -> list[State]:
+    """Everybody below the living `state`, also beneath descendants that have ended; not `state` itself."""
+    family = {state.id}
+    below = []
+    for other in state.tree.states.values():  # in order of creation: ancestors come first
+        ancestor = closest_ancestor(other)
+        if ancestor is not None and ancestor.id in family:
+            family.add(other.id)
+            below.append(other)
+    return below
