@@ -1,0 +1,99 @@
+"""From a Lus script to Lua text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lupa import lua55
+
+from .emit import Emitter
+from .faults import UTF8_BOM, Problem, fault_at
+from .statements import OrdinaryWordError, Parser, parse
+from .tokens import read_tokens
+
+_SHEBANG = re.compile(rb"#[^\r\n]*+")
+_GLOBAL = re.compile(rb"\bglobal\b")
+_AMBIGUOUS = re.compile(rb"\b(?:catch|from)\b")
+"""Words that can stand in a text which Lua accepts and means something else: `x = catch(f)`, `local a from(t)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A script as Lua text, each token on the line that it has in the script.
+
+    `helpers` names the functions of `language.lua` that the text needs. Without any, the text is the chunk: loaded,
+    it is the script's main function. With some, the chunk is called once with these helpers as its arguments, in
+    this order, and gives the main function. Either way the loaded chunk's first and only upvalue is `_ENV`, so that
+    `load(lua, name, "t", env)` works. The names by which the text calls the helpers occur nowhere in the script.
+    """
+
+    lua: bytes
+    helpers: tuple[str, ...]
+
+    @property
+    def uses_runtime(self) -> bool:
+        """Whether the chunk has to be called with helpers to get the main function."""
+        return bool(self.helpers)
+
+
+def translate(source: bytes, name: str, *, strict_globals: bool = False) -> Translation:
+    """Turn a script into Lua 5.5 text; raises SyntaxFault, and nothing else whatever the bytes are.
+
+    `name` is the script's path as faults show it. Unless `strict_globals`, an undeclared name stays legal after the
+    script has declared some with `global`. Time and memory are linear in the size of the source. What only Lua's own
+    compiler finds (labels, too many variables) comes out when the text is loaded: see `fault_from_lua`.
+    """
+    source = source.removeprefix(UTF8_BOM)
+    shebang = _SHEBANG.match(source)
+    skipped = shebang.end() if shebang else 0
+    text = source[skipped:]
+    prefix = b"" if strict_globals or not _GLOBAL.search(text) else b"global *; "
+    plain = prefix + text
+    if not _AMBIGUOUS.search(text) and _is_lua(plain):
+        return Translation(plain, ())
+    try:
+        body, helpers = _rewritten(text.decode("latin-1"))
+    except Problem as problem:
+        if _is_lua(plain):  # what means something in Lua is never refused
+            return Translation(plain, ())
+        raise fault_at(problem.offset + skipped, problem.message, source, name) from None
+    return Translation(_chunk(prefix, body.encode("latin-1"), helpers), tuple(helpers))
+
+
+def _is_lua(text: bytes) -> bool:
+    """Whether Lua's own compiler accepts the text: the test for "no construct of Lus" that can't be wrong.
+
+    Every construct of Lus is an error in Lua, but for the ambiguous words. A state of its own for every text, so that
+    threads don't wait for each other and nothing is left behind; it compiles and runs nothing.
+    """
+    lua = lua55.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
+    return bool(lua.eval(b"function(text) return (load(text, '=', 't', nil)) ~= nil end")(text))
+
+
+def _rewritten(source: str) -> tuple[str, dict[str, str]]:
+    """The script in Lua, and the helpers it needs with the names they have in it."""
+    parser = _parsed(source)
+    emitter = Emitter(parser.tokens, parser.names)
+    return emitter.emit(parser.nodes), emitter.helpers
+
+
+def _parsed(source: str) -> Parser:
+    tokens = read_tokens(source)
+    ordinary: frozenset[str] = frozenset()
+    while True:  # at most once more for each word of Lus
+        try:
+            return parse(tokens, ordinary)
+        except OrdinaryWordError as found:
+            ordinary |= {found.word}
+        except RecursionError:
+            # The parser needs at most three frames a level; only a caller deep in its own recursion comes here.
+            raise Problem(0, "chunk has too many syntax levels for the stack that is left") from None
+
+
+def _chunk(prefix: bytes, body: bytes, helpers: dict[str, str]) -> bytes:
+    if not helpers:
+        return prefix + body
+    parameters = ", ".join(helpers.values()).encode("ascii")
+    # The line break before `end` is for a script that ends in a comment; it comes after the script's last line.
+    return b"local " + parameters + b" = ... " + prefix + b"return function(...) " + body + b"\nend"
