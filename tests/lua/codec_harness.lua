@@ -1,0 +1,39 @@
+-- Puts the codec's parts together as a state does, with an enum to send: harness(read, max_bytes, max_depth) gives the
+-- codec, new_enum(names), and the metatable of a sealed kind. `read` gives the text of a part by its name.
+local read, max_bytes, max_depth = ...
+local raw = load(read("raw"), "=raw", "t")()
+raw.max_bytes, raw.max_depth, raw.special, raw.kinds = max_bytes, max_depth, {}, {}
+
+local enum_of, enum_metatable = setmetatable({}, { __mode = "k" }), { __name = "enum" }
+local function new_enum(names)
+  local enum, seen = { names = names }, {}
+  for position, name in ipairs(names) do
+    if seen[name] then return nil end
+    seen[name] = true
+    enum[position] = setmetatable({}, enum_metatable)
+    enum_of[enum[position]] = { enum = enum, position = position }
+  end
+  return enum[1]
+end
+function enum_metatable.__index(value, key) return enum_of[value].enum[key] end
+
+local record = {
+  name = "enum", kind = 1, make = new_enum,
+  at = function(first, position) return enum_of[first].enum[position] end,
+  parts = function(value)
+    local own = enum_of[value]
+    return own.enum, own.position, own.enum.names
+  end,
+}
+raw.special[enum_metatable], raw.kinds[1] = record, record
+
+local handle_metatable = {}
+raw.sealed[handle_metatable] = "worker handle"
+
+local parts = setmetatable({}, {
+  __index = function(self, name)
+    self[name] = load(string.dump(load(read(name), "=" .. name, "t"), true), "=" .. name, "b")(raw, nil, nil, nil, self)
+    return self[name]
+  end,
+})
+return parts.codec, new_enum, handle_metatable
