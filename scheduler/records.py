@@ -118,6 +118,5 @@ def _layout(kind: type) -> _Layout:
     layout = _LAYOUTS.get(kind)
     if layout is None:
         # Two threads may do this at once, with the same result.
-        described = fields(kind)  # type: ignore[arg-type]  # "some dataclass" has no public name
-        layout = _LAYOUTS[kind] = tuple((field.name, *_FIELDS[str(field.type)]) for field in described)
+        layout = _LAYOUTS[kind] = tuple((field.name, *_FIELDS[str(field.type)]) for field in fields(kind))
     return layout

@@ -158,7 +158,7 @@ class Supervisor:
         self._ended: wire.TreeEnded | None = None
         self._selector = selectors.PollSelector()  # not epoll, which refuses regular files as standard input
 
-    def run(self, version: str, start: wire.Start) -> wire.TreeEnded:
+    def run(self, start: wire.Start) -> wire.TreeEnded:
         """Run the program to its end and let the host close. HostError when the host fails; see `Listener`.
 
         Whatever is raised, ending the host process is left to the caller.
@@ -167,7 +167,7 @@ class Supervisor:
             for source in (self._process.socket.fileno(), self._process.diagnostics, self._process.pidfd):
                 self._selector.register(source, selectors.EVENT_READ)
             try:
-                self._wait_hello(version)
+                self._wait_hello()
                 self._host.send(start)
                 ended = self._wait_ended()
             except HostError as error:
@@ -177,15 +177,15 @@ class Supervisor:
             self._process.wait(SHUTDOWN_SECONDS)
         return ended
 
-    def _wait_hello(self, version: str) -> None:
+    def _wait_hello(self) -> None:
         deadline = time.monotonic() + HELLO_SECONDS
         while True:
             alive = self._wait(max(0.0, deadline - time.monotonic()))
             for message in self._host.messages():
-                if message != wire.Hello(version):
+                if message != wire.Hello(wire.VERSION):
                     raise HostProtocolError(
-                        f"the process that runs the scripts began with {message} where Hello({version!r}) was due; "
-                        "was luspool updated a moment ago? Start it again"
+                        f"the process that runs the scripts is of another version ({type(message).__name__} where "
+                        f"Hello({wire.VERSION}) was due); was luspool updated a moment ago? Start it again"
                     )
                 return
             if not alive:

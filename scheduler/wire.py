@@ -60,11 +60,11 @@ _FIELD_HEADS = 256  # room for the lengths of a handful of fields, on top of a l
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """Host to supervisor, first and once: ready. `version` must be the supervisor's own, to the letter."""
+    """Host to supervisor, first and once: ready. `version` must be the supervisor's own `VERSION`."""
 
-    version: str
+    version: int
     KIND = ord("H")
-    LIMIT = 1024
+    LIMIT = 8
 
 
 @dataclass(frozen=True, slots=True)

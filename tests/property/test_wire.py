@@ -13,7 +13,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=40) | st.binary(max_size=
 )
 integers = st.integers(-(2**63), 2**63 - 1)
 from_host = st.one_of(
-    st.builds(wire.Hello, texts),
+    st.builds(wire.Hello, integers),
     st.builds(wire.Output, integers, st.binary(max_size=200)),
     st.just(wire.WantInput()),
     st.builds(wire.Failed, texts, texts, texts, texts, st.booleans()),

@@ -35,14 +35,14 @@ def test_a_message_that_only_the_supervisor_sends_is_refused_from_a_host():
 @pytest.mark.parametrize(
     ("payload", "fault"),
     [
-        (b"\0\0\0\x05abc", "does not fit"),
-        (b"\0\0\0\x01ab", "1 bytes too many"),
+        (bytes(8) + b"\0\0\0\x05abc", "does not fit"),
+        (bytes(8) + b"\0\0\0\x01ab", "1 bytes too many"),
         (b"\0\0", "does not fit"),
     ],
 )
 def test_a_payload_must_be_used_up_exactly(payload, fault):
     with pytest.raises(wire.WireError, match=fault):
-        decode(frame(wire.Hello, payload))
+        decode(frame(wire.Output, payload))
 
 
 def test_a_list_that_claims_more_items_than_there_is_room_for_is_refused():
