@@ -1,1 +1,12 @@
-"""One worker state: language front end, guarded library, message codec, files by descriptor."""
+"""One worker state: language front end, guarded library, message codec, files by descriptor.
+
+`state.Sandbox` makes states that a scheduler can run; the library that a script sees is in lua/, the calls that it
+makes of its host in `door`; `syntax` is the language.
+"""
+
+from .codec import CodecError, CopyError
+from .program import Program
+from .state import Sandbox, check
+from .syntax import SyntaxFault
+
+__all__ = ["CodecError", "CopyError", "Program", "Sandbox", "SyntaxFault", "check"]

@@ -1,0 +1,84 @@
+"""Host calls of lua/load.lua: source text to Lua text, and the files that source comes from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from .calls import RefusedError, Scalar, decode, encode
+from .compiler import MAX_SOURCE, helper_names
+from .files import allowed_file, naming, read_whole
+from .operations import Operation
+from .syntax import SyntaxFault, fault_from_lua, translate
+
+if TYPE_CHECKING:
+    from .door import Door
+
+_SHOWN: Final = 40
+"""Characters of a source text that name it, as in Lua's own messages."""
+
+
+def read_source(door: Door, path: bytes) -> bytes:
+    """The content of a source file that the state may read. OSError, DeniedError."""
+    with allowed_file(door.decide, decode(path)) as file:
+        descriptor = file.open_for_reading()
+        try:
+            return read_whole(descriptor, MAX_SOURCE)
+        finally:
+            os.close(descriptor)
+
+
+def _allow_load(door: Door) -> bool:
+    door.decide("load")
+    return True
+
+
+def _translate(door: Door, source: bytes, name: bytes) -> bytes:
+    if len(source) > MAX_SOURCE:
+        raise RefusedError(f"chunk of {len(source)} bytes is larger than the limit of {MAX_SOURCE}")
+    try:
+        translation = translate(source, chunk_label(name), strict_globals=door.program.strict_globals)
+    except SyntaxFault as fault:
+        raise RefusedError(str(fault)) from None
+    door.helpers = helper_names(translation)
+    return translation.lua
+
+
+def _translation_helpers(door: Door) -> bytes | None:
+    return door.helpers
+
+
+def _explain(_: Door, message: bytes, source: bytes, name: bytes) -> bytes:
+    """What Lua's compiler said of a translated chunk, in the form of the front end's own faults."""
+    return encode(str(fault_from_lua(decode(message), source, chunk_label(name))))
+
+
+def _read_source(door: Door, path: bytes) -> bytes:
+    door.decide("load")
+    with naming(path):
+        return read_source(door, path)
+
+
+def _readable(door: Door, path: bytes) -> bool:
+    with naming(path), allowed_file(door.decide, decode(path)) as file:
+        os.close(file.open_for_reading())
+    return True
+
+
+def chunk_label(name: bytes) -> str:
+    """A chunk's name as Lua's messages show it: `@path` and `=name` as given, source text by its first line."""
+    if name[:1] in (b"@", b"="):
+        return decode(name[1:])
+    line, _, more = name.partition(b"\n")
+    return f'[string "{decode(line[:_SHOWN])}{"..." if more or len(line) > _SHOWN else ""}"]'
+
+
+CODE_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
+    Operation.ALLOW_LOAD: _allow_load,
+    Operation.TRANSLATE: _translate,
+    Operation.TRANSLATION_HELPERS: _translation_helpers,
+    Operation.EXPLAIN: _explain,
+    Operation.READ_SOURCE: _read_source,
+    Operation.READABLE: _readable,
+}

@@ -1,0 +1,120 @@
+"""Host calls of lua/worker.lua and lua/mail.lua: messages, workers, pledges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ..permissions import Origin, Pledge, PledgeError
+from ..scheduler.protocol import (
+    ChildrenHaveMail,
+    InboxHasMail,
+    InboxHasRoom,
+    OutboxHasRoom,
+    StateId,
+    Thrown,
+)
+from .calls import RefusedError, Scalar, decode, encode
+from .calls_code import read_source
+from .operations import Operation
+from .program import Program
+
+if TYPE_CHECKING:
+    from .door import Door
+
+
+def _message(door: Door, payload: bytes) -> bool | None:
+    if door.port.message(payload):
+        return True
+    door.condition = OutboxHasRoom(len(payload))
+    return None
+
+
+def _peek(door: Door) -> bytes | None:
+    payload = door.port.peek()
+    if payload is None:
+        door.condition = InboxHasMail()
+    return payload
+
+
+def _send(door: Door, child: StateId, payload: bytes) -> bool | None:
+    if door.port.send(child, payload):
+        return True
+    door.condition = InboxHasRoom(child, len(payload))
+    return None
+
+
+def _receive(door: Door, *children: StateId) -> Scalar:
+    """None: wait. 1: an error; its value is DELIVERY 0. For one worker: its message, or True when it is dead and
+    empty. For several: 2, and DELIVERY 1, 2… are the items."""
+    answer = door.port.receive(children)
+    if answer is None:
+        door.condition = ChildrenHaveMail(children)
+        return None
+    if isinstance(answer, Thrown):
+        door.delivery = (answer.failure.value,)
+        if answer.failure.kind == "denied":
+            door.remember_denial(encode(answer.failure.message))
+        return 1
+    if len(children) == 1:
+        return True if answer.messages[0] is None else answer.messages[0]
+    door.delivery = (None, *answer.messages)
+    return 2
+
+
+def _delivery(door: Door, index: int) -> bytes | None:
+    return door.delivery[index]
+
+
+def _status(door: Door, child: StateId) -> bool:
+    return door.port.is_running(child)
+
+
+def _create_prepare(door: Door, path: bytes) -> bool:
+    """Everything that may refuse a worker before its arguments are copied. Its file is read here, with the creator's
+    rights; one that can't be read is the worker's own error, later."""
+    door.decide("load")
+    name = decode(path)
+    source, problem = None, None
+    try:
+        source = read_source(door, path)
+    except OSError as error:
+        problem = f"cannot read {name}: {error.strerror}"
+    door.prepared = Program(name, source, b"", door.pledges.inherit(), door.program.strict_globals, problem)
+    return True
+
+
+def _create(door: Door, arguments: bytes) -> StateId:
+    prepared, door.prepared = door.prepared, None
+    if prepared is None:
+        raise RefusedError("no worker was prepared")
+    return door.port.create(replace(prepared, arguments=arguments))
+
+
+def _release(door: Door, *children: StateId) -> None:
+    door.port.release(children)
+
+
+def _pledge(door: Door, text: bytes, where: bytes) -> int:
+    """1 or 0: the answer of `pledge` for one argument."""
+    try:
+        pledge = Pledge.parse(decode(text)).bind(door.shared.directory)
+        door.pledges, granted = door.pledges.request(pledge, Origin.call(decode(where)))
+    except PledgeError as error:
+        raise RefusedError(str(error)) from None
+    return int(granted)
+
+
+WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
+    Operation.MESSAGE: _message,
+    Operation.PEEK: _peek,
+    Operation.SEND: _send,
+    Operation.RECEIVE: _receive,
+    Operation.DELIVERY: _delivery,
+    Operation.STATUS: _status,
+    Operation.CREATE_PREPARE: _create_prepare,
+    Operation.CREATE: _create,
+    Operation.RELEASE: _release,
+    Operation.PLEDGE: _pledge,
+}

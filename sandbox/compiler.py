@@ -1,0 +1,164 @@
+"""Chunks, compiled once per host: the guarded library that every state is born with, and scripts by content.
+
+Bytecode made here, from text that the front end emitted, is the only bytecode that is ever loaded; what a script hands
+in is text and is loaded as such. Loading bytecode instead of source makes a birth about ten times cheaper, and
+mode "B" makes the state use the bytes in place, so they must outlive it: the library lives as long as this module,
+and each state keeps its `Chunk`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import lupa.lua55
+
+from . import operations
+from .syntax import Translation, fault_from_lua, translate
+
+_LUA: Final = Path(__file__).parent / "lua"
+_CORE: Final = ("raw", "kinds", "coroutines", "host", "base", "mail")
+"""The parts that every state is born with; boot.lua joins them. Every other file is a lazy part."""
+_CACHE_BYTES: Final = 16 << 20
+"""Bytes of source and bytecode kept per host. Guessed: hundreds of ordinary scripts."""
+
+MAX_SOURCE: Final = 16 << 20
+"""Bytes of one source file. Compiling can't be interrupted (20 MB take about 0.3 s), so it is bounded."""
+
+
+def _runtime() -> Any:  # noqa: ANN401 - lupa has no types
+    """An interpreter with no Python object in its globals but lupa's own table, which boot.lua removes."""
+    return lupa.lua55.LuaRuntime(
+        encoding=None, register_eval=False, register_builtins=False, unpack_returned_tuples=False
+    )
+
+
+_DUMP: Final = b"""
+local source, name, strip = ...
+local chunk, problem = load(source, name, "t")
+if not chunk then return nil, problem end
+return string.dump(chunk, strip)
+"""
+
+
+class _Compiler:
+    """An interpreter that only compiles. Any thread; one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._dump = _runtime().compile(_DUMP)
+
+    def compile(self, source: bytes, name: bytes, *, strip: bool) -> bytes:
+        """Bytecode of Lua text; `CompileError` with Lua's message."""
+        with self._lock:
+            answer = self._dump(source, name, strip)
+        if isinstance(answer, bytes):
+            return answer
+        raise CompileError(answer[1])
+
+
+class CompileError(Exception):
+    """Lua's own compiler refused the text; `message` is what it said."""
+
+    def __init__(self, message: bytes) -> None:
+        super().__init__(message.decode("utf-8", "replace"))
+        self.message = message
+
+
+@cache
+def _compiler() -> _Compiler:
+    return _Compiler()
+
+
+_PADDING: Final = bytes(1 << 14)
+"""Behind the core's bytecode. Lua 5.5 takes the absent line table of a stripped function in a fixed buffer for one that
+begins where the function ends, and adds up a byte per instruction when it is asked for a line: with this, it never
+leaves the buffer. (No function there has as many instructions; the lines are nonsense, and lua/coroutines.lua knows
+the library's functions by their missing source instead.)"""
+
+
+def _source(part: str) -> bytes:
+    return operations.as_lua() + (_LUA / f"{part}.lua").read_bytes()
+
+
+@cache
+def _core() -> bytes:
+    """The core as one chunk: each part a function in the table `core`, then boot.lua."""
+    text = [operations.as_lua(), b"local core <const> = {}\n"]
+    for part in _CORE:
+        text += [b"core.%s = function(...)\n" % part.encode(), (_LUA / f"{part}.lua").read_bytes(), b"\nend\n"]
+    text += [b"return (function(...)\n", (_LUA / "boot.lua").read_bytes(), b"\nend)(core, ...)"]
+    return _compiler().compile(b"".join(text), b"=luspool", strip=True) + _PADDING
+
+
+@cache
+def lazy_part(name: str) -> bytes:
+    """Bytecode of a part of the library that a state fetches when it first needs it. KeyError for any other name."""
+    if name in _CORE or name == "boot" or not (_LUA / f"{name}.lua").is_file() or not name.isidentifier():
+        raise KeyError(name)
+    return _compiler().compile(_source(name), b"=luspool", strip=True)
+
+
+def new_interpreter(door: object, *, is_worker: bool) -> tuple[Any, Any, Any, Any, Any]:
+    """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free."""
+    runtime = _runtime()
+    start, drive, waiting_at, free = runtime.execute(_core(), door, is_worker, mode="B")
+    return runtime, start, drive, waiting_at, free
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A compiled script: bytecode, and the run-time helpers that its main function is made with (None: none)."""
+
+    bytecode: bytes
+    helpers: bytes | None
+
+
+class ChunkCache:
+    """Scripts compiled once per content, name and rule for globals. Thread-safe; bounded, least recently used goes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._chunks: OrderedDict[tuple[bytes, str, bool], Chunk] = OrderedDict()
+        self._size = 0
+
+    def get(self, source: bytes, name: str, *, strict_globals: bool) -> Chunk:
+        """The chunk for a source; raises `SyntaxFault`. Two threads may compile the same source once each."""
+        key = (source, name, strict_globals)
+        with self._lock:
+            if (chunk := self._chunks.get(key)) is not None:
+                self._chunks.move_to_end(key)
+                return chunk
+        chunk = compile_script(source, name, strict_globals=strict_globals)
+        with self._lock:
+            if key not in self._chunks:
+                self._chunks[key] = chunk
+                self._size += len(source) + len(chunk.bytecode)
+            while self._size > _CACHE_BYTES and len(self._chunks) > 1:
+                (old_source, _, _), old = self._chunks.popitem(last=False)
+                self._size -= len(old_source) + len(old.bytecode)
+        return chunk
+
+
+def compile_script(source: bytes, name: str, *, strict_globals: bool) -> Chunk:
+    """Lus source to bytecode; raises `SyntaxFault` for whatever is wrong with it."""
+    translation = translate(source, name, strict_globals=strict_globals)
+    try:
+        bytecode = _compiler().compile(translation.lua, chunk_name(name), strip=False)
+    except CompileError as error:
+        raise fault_from_lua(str(error), source, name) from None
+    return Chunk(bytecode, helper_names(translation))
+
+
+def helper_names(translation: Translation) -> bytes | None:
+    """The names of a translation's run-time helpers as load.lua's `bind` takes them."""
+    return ",".join(translation.helpers).encode() if translation.helpers else None
+
+
+def chunk_name(path: str) -> bytes:
+    """How Lua is told that a chunk comes from a file: messages then begin with the path."""
+    return b"@" + path.encode("utf-8", "surrogateescape")

@@ -1,0 +1,51 @@
+"""A state's standard streams: whole lines out, so that the lines of many states don't mix; input as it is asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..scheduler.protocol import Port
+from .readers import Reader
+
+_LONGEST_HELD: Final = 1 << 16
+"""Bytes of an unfinished line that are held back; a longer line goes out in pieces. Guessed: any terminal line fits."""
+
+
+class Console:
+    """Line buffering per stream (1 output, 2 errors): what ends with a newline is on its way when `write` returns."""
+
+    __slots__ = ("_held", "_input", "_port")
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._held: dict[int, bytes] | None = None
+        self._input: Reader | None = None
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Send up to the last newline, hold the rest."""
+        held = self._held.pop(stream, b"") if self._held else b""
+        end = data.rfind(b"\n") + 1
+        if held and (end or len(held) + len(data) > _LONGEST_HELD):
+            data, end, held = held + data, len(held) + end, b""
+        if end == 0 and len(held) + len(data) > _LONGEST_HELD:
+            end = len(data)
+        if end:
+            self._port.write(stream, data[:end] if end < len(data) else data)
+        if rest := held + data[end:]:
+            if self._held is None:
+                self._held = {}
+            self._held[stream] = rest
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held:
+            for stream, rest in self._held.items():
+                self._port.write(stream, rest)
+            self._held = None
+
+    @property
+    def input(self) -> Reader:
+        """Standard input. Taken by the line, so that states that share it each get whole lines."""
+        if self._input is None:
+            self._input = Reader(lambda: self._port.read_input(None))
+        return self._input

@@ -1,0 +1,159 @@
+"""The host's side of the door: what a script's library functions ask for, decided and done here.
+
+One `Door` per state, called by lua/host.lua alone. Arguments and results are None, booleans, numbers and bytes. The
+answer False means "failed": the text is fetched by LAST_ERROR, so no exception ever crosses into Lua. Any bug here
+ends the state as luspool's own fault, never the host.
+
+What cannot be done at once is answered with None (or True, for input), after `condition` has been set to what to wait
+for: the Lua side then gives the thread back and asks again when it is resumed.
+
+The calls themselves are in `calls_workers`, `calls_code` and `calls_files`: each a table from the operation to a
+function of the door and the call's arguments.
+"""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ..permissions import PledgeSet
+from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
+from .calls import DeniedError, RefusedError, Scalar, decode, encode
+from .calls_code import CODE_CALLS
+from .calls_files import FILE_CALLS
+from .calls_workers import WORKER_CALLS
+from .compiler import lazy_part
+from .console import Console
+from .operations import Operation
+from .program import Program
+from .readers import OpenFile
+from .shared import Shared
+
+_REMEMBERED_DENIALS: Final = 16
+"""Texts of denials that a state remembers, to tell an uncaught denial from any other error."""
+
+
+class Door:
+    """One state's host calls. Used by one thread at a time, only while the state is being stepped."""
+
+    __slots__ = (
+        "_denials",
+        "_last",
+        "condition",
+        "console",
+        "delivery",
+        "fault",
+        "files",
+        "helpers",
+        "outcome",
+        "pledges",
+        "port",
+        "prepared",
+        "program",
+        "shared",
+    )
+
+    def __init__(self, program: Program, port: Port, shared: Shared) -> None:
+        self.program = program
+        self.port = port
+        self.shared = shared
+        self.console = Console(port)
+        self.pledges: PledgeSet = program.pledges
+        self.files: dict[int, OpenFile] = {}
+        self.delivery: tuple[bytes | None, ...] = ()
+        """What the last `receive` brought, until it is fetched."""
+        self.prepared: Program | None = None
+        """A worker between the check of its creator's rights and the copy of its arguments."""
+        self.helpers: bytes | None = None
+        """The run-time helpers of the last translation."""
+        self.condition: Condition | None = None
+        """What the state waits for, when it waits."""
+        self.outcome: Outcome | None = None
+        """How the state ended, once it has said so."""
+        self.fault: str | None = None
+        """The Python traceback of a bug in a host call."""
+        self._last: RefusedError | DeniedError | None = None
+        self._denials: deque[bytes] | None = None
+
+    def __call__(self, operation: int, *arguments: Scalar) -> Scalar:
+        """Answer one host call. Never raises."""
+        try:
+            return _CALLS[operation](self, *arguments)
+        except (RefusedError, DeniedError) as error:
+            self._last = error
+        except OSError as error:
+            self._last = RefusedError(error.strerror or str(error), error.errno or errno.EIO)
+        except Exception:  # whatever it is must not become a Lua value
+            self.fault = traceback.format_exc()
+            self._last = RefusedError("internal error of luspool")
+        return False
+
+    def decide(self, permission: str, value: str | None = None) -> None:
+        """Raise `DeniedError` unless the state holds the permission for this value."""
+        decision = self.pledges.decide(permission, value)
+        if not decision.allowed:
+            raise DeniedError(decision)
+
+    def remember_denial(self, text: bytes) -> None:
+        """Keep a denial's text, so that the state's end can be told apart as a denial if nobody catches it."""
+        if self._denials is None:
+            self._denials = deque(maxlen=_REMEMBERED_DENIALS)
+        self._denials.append(text)
+
+    def close(self) -> None:
+        """Let the last half line out, and give back what the state holds."""
+        self.console.flush()
+        for file in self.files.values():
+            file.close()
+        self.files = {}
+
+    def last_error(self, where: bytes = b"?") -> bytes:
+        """The text of the failure of the last call that failed, at the script's position `where`."""
+        last = self._last
+        if isinstance(last, DeniedError):
+            text = encode(last.decision.message(self.program.path, decode(where)))
+            self.remember_denial(text)
+            return text
+        return encode(last.text) if last else b"?"
+
+    def last_errno(self) -> int | None:
+        """The operating system's number for it, where it was its doing."""
+        return self._last.number if isinstance(self._last, RefusedError) else None
+
+    def failed(self, value: bytes, text: bytes, trace: bytes) -> None:
+        """The script ended with an error: in the codec's form, for people, and its traceback."""
+        if self.outcome is None:
+            # The message may have a position or more before the denial's own text.
+            denied = any(text.endswith(denial) for denial in self._denials or ())
+            kind = "denied" if denied else "error"
+            self.outcome = Failure(kind, value, decode(text), decode(trace), self.program.path)
+
+
+def _returned(door: Door) -> None:
+    if door.outcome is None:
+        door.outcome = Returned()
+
+
+def _exit(door: Door, status: int) -> None:
+    door.outcome = Exited(status)
+
+
+def _part(_: Door, name: bytes) -> bytes:
+    return lazy_part(name.decode())
+
+
+_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
+    Operation.LAST_ERROR: Door.last_error,
+    Operation.LAST_ERRNO: Door.last_errno,
+    Operation.PART: _part,
+    Operation.RETURNED: _returned,
+    Operation.FAILED: Door.failed,
+    Operation.EXIT: _exit,
+    **WORKER_CALLS,
+    **CODE_CALLS,
+    **FILE_CALLS,
+}
+"""Every operation's function."""

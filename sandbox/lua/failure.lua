@@ -1,0 +1,44 @@
+-- How a script fails, in words: tracebacks and error values that are not strings. Needed once, at the end, if at all.
+local raw, kinds, host, coroutines, parts = ...
+local type, string_gsub = raw.type, raw.string_gsub
+
+--- The traceback without the guarded library's own frames, which tell a script's author nothing.
+local function traceback(...)
+  local text = raw.traceback(...)
+  text = string_gsub(text, "\n\t%?:[^\n]*\n\t%(%.%.%.tail calls%.%.%.%)", "")
+  text = string_gsub(text, "\n\t%?:[^\n]*", "")
+  text = string_gsub(text, "\n\t%[C%]: in [^\n]*'%?'", "")
+  text = string_gsub(text, "\n\t%[C%]: in [^\n]*'xpcall'$", "")
+  -- A main function that was made with helpers is to Lua a function like any other.
+  text = string_gsub(text, "in function <[^\n]*:1>$", "in main chunk")
+  return (text)
+end
+
+--- An error value as text. `__tostring` is the script's, and may do anything; an error of its own is left alone.
+local function describe(problem)
+  local kind = type(problem)
+  if kind == "string" then return problem end
+  if kind == "number" or kind == "nil" or kind == "boolean" then return raw.tostring(problem) end
+  local metatable = raw.getmetatable(problem)
+  if metatable and raw.rawget(metatable, "__tostring") ~= nil then
+    local ok, text = raw.pcall(kinds.text, problem)
+    if ok then return text end
+  end
+  return "(error object is a " .. kinds.type(problem) .. " value)"
+end
+
+local function report(problem, trace)
+  local text = describe(problem)
+  local encode_one = parts.codec.encode_one
+  local payload = encode_one(nil, problem) or encode_one(nil, text)
+    or encode_one(nil, "(an error message that is too large for a message)")
+  host.call(FAILED, payload, text, trace or "")
+end
+
+local function public_traceback(co, message, level)
+  if type(co) ~= "thread" then co, message, level = coroutines.library.running(), co, message end
+  if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
+  return (message and message .. "\n" or "") .. traceback(co, nil, level or 1)
+end
+
+return { library = { traceback = public_traceback }, traceback = traceback, report = report }

@@ -1,0 +1,212 @@
+-- io, for reading; standard output and standard error for writing. A file is an empty table of a private kind (see
+-- kinds.lua); its number on the host's side lies in a weak side table. Number 0 is standard input, 1 and 2 are the
+-- outputs.
+local raw, kinds, host, coroutines = ...
+local type, error, select, tonumber, setmetatable = raw.type, raw.error, raw.select, raw.tonumber, raw.setmetatable
+local string_sub, string_format, table_unpack = raw.string_sub, raw.string_format, raw.table_unpack
+local check_string, bad_argument, call, wait = kinds.check_string, kinds.bad_argument, host.call, coroutines.wait
+
+local numbers = setmetatable({}, { __mode = "k" })  -- file -> its number, false once closed
+local lost = {}                                     -- numbers of files that were collected while open
+
+local methods = {}
+local file_metatable = kinds.new_kind("userdata", "FILE*", {
+  __index = methods,
+  __tostring = function(file)
+    return numbers[file] and string_format("file (0x%08x)", numbers[file]) or "file (closed)"
+  end,
+  __gc = function(file)
+    -- May run in the middle of anything: only notes the number, which the next `open` passes on.
+    if numbers[file] then lost[#lost + 1] = numbers[file] end
+  end,
+  __close = function(file) if numbers[file] then methods.close(file) end end,
+})
+
+local function new_file(number)
+  local file = setmetatable({}, file_metatable)
+  numbers[file] = number
+  return file
+end
+
+local stdin, stdout, stderr = new_file(0), new_file(1), new_file(2)
+local default_input, default_output = stdin, stdout
+
+--- The number of an open file, or the error that Lua gives.
+local function number_of(file, func)
+  local number = file ~= nil and numbers[file]
+  if number then return number end
+  if number == false then error("attempt to use a closed file", 3) end
+  return bad_argument(1, func, "FILE*", file)
+end
+
+--- One item. The host answers `true` while standard input has nothing yet.
+local function read_item(number, kind, size)
+  while true do
+    local answer = call(FILE_READ, number, kind, size)
+    if answer ~= true then return answer end
+    wait(4)
+  end
+end
+
+local function read_format(number, format, argument)
+  if type(format) == "number" then
+    local size = raw.math_tointeger(format)
+    if not size or size < 0 then error("bad argument #" .. argument .. " to 'read' (invalid format)", 4) end
+    return read_item(number, "b", size)
+  end
+  format = check_string(argument, "read", format)
+  if string_sub(format, 1, 1) == "*" then format = string_sub(format, 2) end
+  local kind = string_sub(format, 1, 1)
+  if kind == "n" then
+    local digits = read_item(number, "n")
+    return digits and tonumber(digits)
+  end
+  if kind ~= "l" and kind ~= "L" and kind ~= "a" then
+    error("bad argument #" .. argument .. " to 'read' (invalid format)", 4)
+  end
+  return read_item(number, kind)
+end
+
+--- What `read` gives: the items up to and with the first that failed (nil), or nil, message, number on an error.
+local function read(number, ...)
+  local count = select("#", ...)
+  if count == 0 then
+    local line = read_item(number, "l")
+    if line == false then return host.outcome(false) end
+    return line
+  end
+  local items = { ... }
+  for i = 1, count do
+    local item = read_format(number, items[i], i)
+    if item == false then return host.outcome(false) end
+    items[i] = item
+    if item == nil then return table_unpack(items, 1, i) end
+  end
+  return table_unpack(items, 1, count)
+end
+
+local function write(file, number, ...)
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    if type(value) ~= "string" then value = check_string(i, "write", value) end
+    local answer = call(FILE_WRITE, number, value)
+    if answer == false then return host.outcome(false) end
+  end
+  return file
+end
+
+function methods.read(file, ...) return read(number_of(file, "read"), ...) end
+function methods.write(file, ...) return write(file, number_of(file, "write"), ...) end
+
+function methods.flush(file)
+  call(FILE_FLUSH, number_of(file, "flush"))
+  return file
+end
+
+function methods.setvbuf(file)
+  number_of(file, "setvbuf")
+  return true
+end
+
+function methods.seek(file, whence, offset)
+  local number = number_of(file, "seek")
+  whence = whence == nil and "cur" or check_string(2, "seek", whence)
+  if whence ~= "set" and whence ~= "cur" and whence ~= "end" then
+    error("bad argument #2 to 'seek' (invalid option '" .. whence .. "')", 2)
+  end
+  offset = offset == nil and 0 or raw.math_tointeger(offset) or bad_argument(3, "seek", "integer", offset)
+  return host.outcome(call(FILE_SEEK, number, whence, offset))
+end
+
+function methods.close(file)
+  local number = number_of(file, "close")
+  if number <= 2 then return nil, "cannot close standard file", 1 end
+  numbers[file] = false
+  return host.outcome(call(FILE_CLOSE, number))
+end
+
+--- The iterator of `lines`. `owned`: the file was opened by io.lines, which closes it at its end.
+local function line_iterator(file, owned, ...)
+  local count, formats = select("#", ...), { ... }
+  return function()
+    local number = numbers[file]
+    if not number then error("file is already closed", 2) end
+    local items = raw.table_pack(read(number, table_unpack(formats, 1, count)))
+    if items[1] == nil then
+      if items[2] then error(items[2], 2) end
+      if owned then methods.close(file) end
+      return nil
+    end
+    return table_unpack(items, 1, items.n)
+  end
+end
+
+function methods.lines(file, ...)
+  number_of(file, "lines")
+  return line_iterator(file, false, ...)
+end
+
+local io = { stdin = stdin, stdout = stdout, stderr = stderr }
+
+local function open(path, mode)
+  if #lost > 0 then
+    for i = 1, #lost do call(FILE_CLOSE, lost[i]) end
+    lost = {}
+  end
+  local number, text, code = host.outcome(call(FILE_OPEN, path, mode))
+  if number then return new_file(number) end
+  return nil, text, code
+end
+
+function io.open(path, mode)
+  path = check_string(1, "open", path)
+  mode = mode == nil and "r" or check_string(2, "open", mode)
+  if not raw.string_match(mode, "^[rwa]%+?b?$") then error("bad argument #2 to 'open' (invalid mode)", 2) end
+  return open(path, mode)
+end
+
+function io.lines(path, ...)
+  if path == nil then return methods.lines(default_input, ...) end
+  local file, problem = open(check_string(1, "lines", path), "r")
+  if not file then error(problem, 2) end
+  return line_iterator(file, true, ...), nil, nil, file
+end
+
+function io.input(file)
+  if file == nil then return default_input end
+  if type(file) == "string" then
+    local opened, problem = open(file, "r")
+    if not opened then error(problem, 2) end
+    default_input = opened
+  else
+    number_of(file, "input")
+    default_input = file
+  end
+  return default_input
+end
+
+function io.output(file)
+  if file == nil then return default_output end
+  if type(file) == "string" then
+    local opened, problem = open(file, "w")
+    if not opened then error(problem, 2) end
+    default_output = opened
+  else
+    number_of(file, "output")
+    default_output = file
+  end
+  return default_output
+end
+
+function io.close(file) return methods.close(file == nil and default_output or file) end
+function io.read(...) return read(number_of(default_input, "read"), ...) end
+function io.write(...) return write(default_output, number_of(default_output, "write"), ...) end
+
+function io.type(...)
+  if select("#", ...) == 0 then error("bad argument #1 to 'type' (value expected)", 2) end
+  local number = (...) ~= nil and numbers[(...)]
+  if number then return "file" end
+  return number == false and "closed file" or nil
+end
+
+return { library = io }

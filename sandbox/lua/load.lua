@@ -1,0 +1,173 @@
+-- Chunks: load, loadfile, dofile, require. Source goes through the language front end (on the host's side of the door)
+-- and comes back as Lua text; only text is ever loaded. The environment is always given: without one Lua would
+-- take the interpreter's own globals, which no script may see.
+local raw, kinds, host, coroutines, parts, globals = ...
+local error, type, select, rawload, pcall = raw.error, raw.type, raw.select, raw.load, raw.pcall
+local string_sub, string_find, string_format, string_gsub = raw.string_sub, raw.string_find, raw.string_format, raw.string_gsub
+local table_concat, setmetatable, tostring, rawget = raw.table_concat, raw.setmetatable, raw.tostring, raw.rawget
+local check_string, bad_argument, call = kinds.check_string, kinds.bad_argument, host.call
+
+--- Source text to function, or nil and a message.
+local function compile(source, name, env)
+  local text = call(TRANSLATE, source, name)
+  if text == false then return nil, call(LAST_ERROR) end
+  local names = call(TRANSLATION_HELPERS)
+  local chunk, problem = rawload(text, name, "t", env)
+  if not chunk then return nil, call(EXPLAIN, problem, source, name) end
+  return parts.bind(chunk, names)
+end
+
+--- All that a reader function gives. Read here rather than by Lua's own `load`, inside which it could not wait.
+local function read_all(reader)
+  local pieces, count = {}, 0
+  while true do
+    local piece = reader()
+    if piece == nil or piece == "" then return table_concat(pieces, "", 1, count) end
+    if type(piece) ~= "string" then error("reader function must return a string", 0) end
+    count = count + 1
+    pieces[count] = piece
+  end
+end
+
+local function compile_text(source, name, mode, env)
+  if string_sub(source, 1, 1) == "\27" then
+    return nil, "attempt to load a binary chunk (the sandbox loads text only)"
+  end
+  if not string_find(mode, "t", 1, true) then
+    return nil, "attempt to load a text chunk (mode is '" .. mode .. "')"
+  end
+  return compile(source, name, env)
+end
+
+local chunks = {}
+
+function chunks.load(chunk, chunkname, mode, ...)
+  host.must(ALLOW_LOAD)
+  local env = globals
+  if select("#", ...) > 0 then env = (...) end
+  mode = mode == nil and "bt" or check_string(3, "load", mode)
+  if type(chunk) == "string" then
+    return compile_text(chunk, chunkname == nil and chunk or check_string(2, "load", chunkname), mode, env)
+  end
+  if type(chunk) ~= "function" then bad_argument(1, "load", "function", chunk) end
+  local ok, source = pcall(read_all, chunk)
+  if not ok then return nil, source end
+  return compile_text(source, chunkname == nil and "=(load)" or check_string(2, "load", chunkname), mode, env)
+end
+
+--- nil and message where the file can't be read or compiled; a denial is raised.
+local function load_path(path, mode, env)
+  local source, problem = host.outcome(call(READ_SOURCE, path))
+  if not source then return nil, "cannot read " .. problem end
+  return compile_text(source, "@" .. path, mode, env)
+end
+
+function chunks.loadfile(path, mode, ...)
+  path = check_string(1, "loadfile", path)
+  local env = globals
+  if select("#", ...) > 0 then env = (...) end
+  return load_path(path, mode == nil and "bt" or check_string(2, "loadfile", mode), env)
+end
+
+function chunks.dofile(path)
+  local chunk, problem = load_path(check_string(1, "dofile", path), "t", globals)
+  if not chunk then error(problem, 0) end
+  return chunk()
+end
+
+-- package and require, as in Lua, less what loads native code. -----------------------------------------------------
+
+local package = {
+  config = "/\n;\n?\n!\n-\n", cpath = "", path = "./?.lus;./?.lua;./?/init.lus;./?/init.lua",
+  loaded = {}, preload = {},
+}
+
+--- Replaces each plain `from` (one character or more, no pattern) in `text`.
+local function replace(text, from, to)
+  local parts, at = {}, 1
+  while true do
+    local first, last = string_find(text, from, at, true)
+    if not first then break end
+    parts[#parts + 1] = string_sub(text, at, first - 1)
+    parts[#parts + 1] = to
+    at = last + 1
+  end
+  parts[#parts + 1] = string_sub(text, at)
+  return table_concat(parts)
+end
+
+--- The first readable file along `path`; else nil, the list of what was tried, and the first denial met: a file that
+--- must not be looked at is not the same as a file that is not there.
+local function search(name, path, separator, replacement)
+  if separator ~= "" then name = replace(name, separator, replacement) end
+  local tried, denial = {}, nil
+  for template in raw.string_gmatch(path, "[^;]+") do
+    local file = replace(template, "?", name)
+    if call(READABLE, file) then return file end
+    local text = call(LAST_ERROR, coroutines.position())
+    if call(LAST_ERRNO) then
+      tried[#tried + 1] = "\n\tno file '" .. file .. "'"
+    else
+      tried[#tried + 1] = "\n\t" .. text
+      denial = denial or text
+    end
+  end
+  return nil, table_concat(tried), denial
+end
+
+function package.searchpath(name, path, separator, replacement)
+  local file, tried = search(check_string(1, "searchpath", name), check_string(2, "searchpath", path),
+    separator == nil and "." or check_string(3, "searchpath", separator),
+    replacement == nil and "/" or check_string(4, "searchpath", replacement))
+  if file then return file end
+  return nil, tried
+end
+
+package.searchers = {
+  function(name)
+    local loader = package.preload[name]
+    if loader ~= nil then return loader, ":preload:" end
+    return "\n\tno field package.preload['" .. name .. "']"
+  end,
+  function(name)
+    if type(package.path) ~= "string" then error("'package.path' must be a string", 0) end
+    local file, tried, denial = search(name, package.path, ".", "/")
+    if not file then
+      if denial then error("module '" .. name .. "' not found:" .. tried .. "\n\t" .. denial, 0) end
+      return tried
+    end
+    local loader, problem = load_path(file, "t", globals)
+    if not loader then
+      error("error loading module '" .. name .. "' from file '" .. file .. "':\n\t" .. problem, 0)
+    end
+    return loader, file
+  end,
+}
+
+function chunks.require(name)
+  name = check_string(1, "require", name)
+  local loaded = package.loaded
+  local value = loaded[name]
+  if value then return value end
+  host.must(ALLOW_LOAD)
+  local searchers = package.searchers
+  if type(searchers) ~= "table" then error("'package.searchers' must be a table", 2) end
+  local tried = {}
+  for i = 1, raw.rawlen(searchers) do
+    local loader, extra = searchers[i](name)
+    if type(loader) == "function" then
+      local result = loader(name, extra)
+      if result ~= nil then loaded[name] = result end
+      if loaded[name] == nil then loaded[name] = true end
+      return loaded[name], extra
+    end
+    if type(loader) == "string" then tried[#tried + 1] = loader end
+  end
+  error("module '" .. name .. "' not found:" .. table_concat(tried), 2)
+end
+
+for _, name in raw.next, { "_G", "coroutine", "debug", "io", "math", "os", "string", "table", "utf8" } do
+  package.loaded[name] = raw.rawget(globals, name)
+end
+
+return { library = package, chunks = chunks }

@@ -1,0 +1,52 @@
+"""The numbers of the host calls, known to both sides of the door: Python as this enumeration, Lua as constants."""
+
+from __future__ import annotations
+
+from enum import IntEnum, auto, unique
+
+
+@unique
+class Operation(IntEnum):
+    """What a state may ask of its host. The Lua parts are compiled with these names as constants."""
+
+    LAST_ERROR = 0
+    LAST_ERRNO = auto()
+    PART = auto()
+    # how the script ended
+    RETURNED = auto()
+    FAILED = auto()
+    EXIT = auto()
+    # messages and workers
+    MESSAGE = auto()
+    PEEK = auto()
+    SEND = auto()
+    RECEIVE = auto()
+    DELIVERY = auto()
+    STATUS = auto()
+    CREATE_PREPARE = auto()
+    CREATE = auto()
+    RELEASE = auto()
+    PLEDGE = auto()
+    # code
+    ALLOW_LOAD = auto()
+    TRANSLATE = auto()
+    TRANSLATION_HELPERS = auto()
+    EXPLAIN = auto()
+    READ_SOURCE = auto()
+    READABLE = auto()
+    # the outside
+    GETENV = auto()
+    WRITE = auto()
+    FILE_OPEN = auto()
+    FILE_READ = auto()
+    FILE_WRITE = auto()
+    FILE_FLUSH = auto()
+    FILE_SEEK = auto()
+    FILE_CLOSE = auto()
+
+
+def as_lua() -> bytes:
+    """One line of Lua that declares every operation as a compile-time constant."""
+    names = ", ".join(f"{operation.name} <const>" for operation in Operation)
+    numbers = ", ".join(str(operation.value) for operation in Operation)
+    return f"local {names} = {numbers}\n".encode()

@@ -1,0 +1,24 @@
+"""What a state is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..permissions import PledgeSet
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A script with its arguments and rights: all that is needed to start a state, as plain data.
+
+    `path` is the script's name as its creator gave it; it names the script in messages. `source` is None where the
+    file could not be read: then `problem` says why, and the state ends with that as its error before it starts.
+    `arguments` is the message codec's form of the list that the script gets as `...`.
+    """
+
+    path: str
+    source: bytes | None
+    arguments: bytes
+    pledges: PledgeSet
+    strict_globals: bool = False
+    problem: str | None = None

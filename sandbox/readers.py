@@ -1,0 +1,180 @@
+"""Reading as Lua's io library does it: lines, numbers, counts, everything, over any source of bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+_CHUNK: Final = 1 << 16
+"""Bytes asked of a source at once. Guessed: the size at which Linux pipes and read-ahead work in one piece."""
+_MAX_NUMERAL: Final = 200
+"""Characters of a numeral that are looked at (Lua's L_MAXLENNUM)."""
+_SPACE: Final = frozenset(b" \t\n\r\f\v")
+_DIGITS: Final = frozenset(b"0123456789")
+_HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
+
+
+class NotYetError(Exception):
+    """The source has nothing now and will have more; what was read so far stays in the reader."""
+
+
+class Reader:
+    """Buffered reading. `fill()` gives the next bytes, b"" at the end, or None for "not yet".
+
+    One thread at a time. A read that ends with `NotYetError` has consumed nothing and can be tried again.
+    """
+
+    __slots__ = ("_buffer", "_ended", "_fill")
+
+    def __init__(self, fill: Callable[[], bytes | None]) -> None:
+        self._fill = fill
+        self._buffer = bytearray()
+        self._ended = False
+
+    @property
+    def buffered(self) -> int:
+        """Bytes taken from the source and not yet read."""
+        return len(self._buffer)
+
+    def discard(self) -> None:
+        """Forget what is buffered: the source's position was changed."""
+        self._buffer.clear()
+        self._ended = False
+
+    def read(self, kind: bytes, size: int = 0) -> bytes | None:
+        """One item: b"l" line, b"L" line with its end, b"a" all, b"n" numeral text, b"b" up to `size` bytes.
+
+        None at the end of the source (never for b"a"), and for b"n" where no numeral stands.
+        """
+        match kind:
+            case b"l" | b"L":
+                return self._line(keep_end=kind == b"L")
+            case b"a":
+                while self._more():
+                    pass
+                return self._take(len(self._buffer))
+            case b"n":
+                return _Numeral(self).read()
+            case _:
+                return self._bytes(size)
+
+    def _line(self, *, keep_end: bool) -> bytes | None:
+        searched = 0
+        while (at := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if not self._more():
+                return self._take(len(self._buffer)) if self._buffer else None
+        line = self._take(at + 1)
+        return line if keep_end else line[:-1]
+
+    def _bytes(self, size: int) -> bytes | None:
+        while len(self._buffer) < max(size, 1):
+            if not self._more():
+                break
+        if size == 0:
+            return b"" if self._buffer else None
+        return self._take(min(size, len(self._buffer))) or None
+
+    def peek(self, offset: int) -> int | None:
+        """The byte `offset` places ahead, or None behind the end."""
+        while len(self._buffer) <= offset:
+            if not self._more():
+                return None
+        return self._buffer[offset]
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def take(self, size: int) -> bytes:
+        """Consume `size` bytes that `peek` has seen."""
+        return self._take(size)
+
+    def _more(self) -> bool:
+        if self._ended:
+            return False
+        piece = self._fill()
+        if piece is None:
+            raise NotYetError
+        if not piece:
+            self._ended = True
+            return False
+        self._buffer += piece
+        return True
+
+
+class _Numeral:
+    """The longest prefix that may be a numeral, as Lua's `l_read_numeral` takes it; a malformed one is consumed too."""
+
+    __slots__ = ("_at", "_reader", "_start")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._at = self._start = 0
+
+    def read(self) -> bytes | None:
+        while self._next() in _SPACE:
+            self._at += 1
+        self._start = self._at
+        self._accept(frozenset(b"+-"))
+        digits = _DIGITS
+        count = 0
+        exponent = frozenset(b"eE")
+        if self._accept(frozenset(b"0")):
+            if self._accept(frozenset(b"xX")):
+                digits, exponent = _HEX_DIGITS, frozenset(b"pP")
+            else:
+                count = 1
+        count += self._run(digits)
+        if self._accept(frozenset(b".")):
+            count += self._run(digits)
+        if count > 0 and self._accept(exponent):
+            self._accept(frozenset(b"+-"))
+            self._run(_DIGITS)
+        text = self._reader.take(self._at)[self._start :]
+        return text if count > 0 and len(text) <= _MAX_NUMERAL else None
+
+    def _next(self) -> int:
+        found = self._reader.peek(self._at)
+        return -1 if found is None else found
+
+    def _accept(self, any_of: frozenset[int]) -> bool:
+        if self._at - self._start <= _MAX_NUMERAL and self._next() in any_of:
+            self._at += 1
+            return True
+        return False
+
+    def _run(self, digits: frozenset[int]) -> int:
+        count = 0
+        while self._at - self._start <= _MAX_NUMERAL and self._next() in digits:
+            self._at += 1
+            count += 1
+        return count
+
+
+class OpenFile:
+    """A regular file that a script has open for reading. Closed by `close` or with the state."""
+
+    __slots__ = ("_descriptor", "reader")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.reader = Reader(self._fill)
+
+    def _fill(self) -> bytes:
+        return os.read(self._descriptor, _CHUNK)
+
+    def seek(self, whence: bytes, offset: int) -> int:
+        """Move; gives the new position from the start, in bytes. OSError for a position before the start."""
+        how = {b"set": os.SEEK_SET, b"cur": os.SEEK_CUR, b"end": os.SEEK_END}[whence]
+        if how == os.SEEK_CUR:
+            offset -= self.reader.buffered
+        position = os.lseek(self._descriptor, offset, how)
+        self.reader.discard()
+        return position
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)

@@ -1,0 +1,21 @@
+"""What the states of one host share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .compiler import ChunkCache
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Read-only but for the cache, which is thread-safe.
+
+    `environment` is what `os.getenv` shows to a state that holds `env`; nothing else of the process's environment is
+    reachable. `directory` is where relative paths begin.
+    """
+
+    environment: Mapping[str, str]
+    directory: str
+    chunks: ChunkCache = field(default_factory=ChunkCache)
