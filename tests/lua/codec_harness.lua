@@ -15,6 +15,9 @@ local function new_enum(names)
   end
   return enum[1]
 end
+function enum_metatable.__tostring(value)
+  return table.concat(enum_of[value].enum.names, ",") .. ":" .. enum_of[value].position
+end
 function enum_metatable.__index(value, key) return enum_of[value].enum[key] end
 
 local record = {

@@ -228,7 +228,7 @@ def test_the_collector_clearing_weak_entries_meanwhile_breaks_nothing(lua):
         local t, sent = setmetatable({}, {__mode = "kv"}), 20000
         collectgarbage() collectgarbage("stop")
         for i = 1, sent do t[i] = {i} t[{}] = i end
-        collectgarbage("restart") collectgarbage("step", 100)
+        collectgarbage("restart")
         local copy, arrived = decode(encode_one(nil, t)), 0
         for key, value in pairs(copy) do
           if type(key) == "table" then assert(math.type(value) == "integer") else assert(value[1] == key) end
@@ -237,7 +237,7 @@ def test_the_collector_clearing_weak_entries_meanwhile_breaks_nothing(lua):
         return arrived, 2 * sent
         """
     )
-    assert arrived <= sent
+    assert arrived < sent  # or nothing was collected, and the test has shown nothing
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,229 @@
+"""The message codec under arbitrary values, graphs and bytes, in both languages."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import lupa.lua55
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luspool.sandbox.codec import CodecError, CopyError, Entries, EnumValue, decode, encode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROBES = rb"""
+local codec, enum = ...
+
+-- A key by what can be compared across messages: enum values by their text, a table (one at most in a table) by a word.
+local function label(key)
+  if type(key) ~= "table" then return key end
+  return getmetatable(key) and tostring(key) or "the table"
+end
+
+-- Whether two graphs are the same, object for object.
+local function same(a, b, seen)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return math.type(a) == math.type(b) and (rawequal(a, b) and (a ~= 0 or 1 / a == 1 / b) or a ~= a and b ~= b)
+  end
+  if seen[a] or seen[b] then return seen[a] == b and seen[b] == a end
+  seen[a], seen[b] = b, a
+  if getmetatable(a) or getmetatable(b) then return tostring(a) == tostring(b) end
+  local left = {}
+  for key, value in next, b do left[label(key)] = { key, value } end
+  for key, value in next, a do
+    local other = left[label(key)]
+    if not other or not same(value, other[2], seen) then return false end
+    if type(key) == "table" and not same(key, other[1], seen) then return false end
+    left[label(key)] = nil
+  end
+  return next(left) == nil
+end
+
+return {
+  again = function(bytes) return codec.encode(1, codec.decode(bytes)) end,
+  accepts = function(bytes) return (pcall(codec.decode, bytes)) end,
+  same = function(one, other)
+    one, other = table.pack(codec.decode(one)), table.pack(codec.decode(other))
+    return one.n == other.n and same(one, other, {})
+  end,
+  refusal = function(source) return select(2, codec.encode(1, load(source)())) end,
+}
+"""
+
+
+def _probes():
+    runtime = lupa.lua55.LuaRuntime(encoding=None)
+    harness = (ROOT / "tests/lua/codec_harness.lua").read_bytes()
+    codec = runtime.execute(
+        harness, lambda name: (ROOT / "sandbox/lua" / f"{name.decode()}.lua").read_bytes(), 1 << 28, 1000
+    )
+    return runtime.execute(PROBES, *codec[:2])
+
+
+LUA = _probes()
+
+integers = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-300, 300)
+binary = st.binary(max_size=6).map(lambda data: b"\xff" + data)  # no UTF-8, or it would arrive as str
+strings = (
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | binary | st.integers(250, 260).map("x".__mul__)
+)
+enums = st.sampled_from([EnumValue(("a", "b", "ü"), 1), EnumValue(("a", "b", "ü"), 3), EnumValue(("x",), 1)])
+scalars = st.booleans() | integers | st.floats() | strings | enums
+fractions = st.floats(allow_nan=False).filter(lambda number: not number.is_integer())
+keys = integers | fractions | strings | st.booleans() | enums
+
+
+@st.composite
+def graphs(draw):
+    """One to five top-level values with any references among up to eight tables, in the form that `decode` gives."""
+    nodes = [draw(st.sampled_from(["list", "dict", "entries"])) for _ in range(draw(st.integers(1, 8)))]
+    made = [{"list": list, "dict": dict, "entries": lambda: Entries([])}[node]() for node in nodes]
+    values = scalars | st.integers(0, len(made) - 1).map(made.__getitem__)
+    for node in made:
+        if isinstance(node, list):
+            node.extend(draw(st.lists(values, min_size=1, max_size=6) | runs()))
+        elif isinstance(node, dict):
+            node.update(draw(st.just({}) | st.dictionaries(keys, values, max_size=5).map(lambda d: d | {"no list": 1})))
+        else:
+            table_key = draw(st.sampled_from(made))
+            more = draw(st.dictionaries(keys.filter(lambda key: key not in (0, 1)), values, max_size=3))
+            node.pairs.extend([*more.items(), (1, draw(values)), (True, draw(values)), (table_key, draw(values))])
+    return draw(st.lists(values | st.none(), min_size=1, max_size=5))
+
+
+def runs():
+    """Long sequences of one type, around the sizes of runs and chunks."""
+    lengths = st.sampled_from([15, 16, 17, 119, 120, 121, 240, 241])
+    kinds = st.sampled_from([1, -129, 1 << 15, 1 << 31, 1 << 62, 0.5, "s", "é" * 130, True])
+    return st.tuples(kinds, lengths).map(lambda run: [run[0]] * run[1])
+
+
+def same(one, other):
+    """Whether two graphs are the same object for object; each `Entries` has one table as a key."""
+    seen, todo = {}, [(one, other)]
+    while todo:
+        a, b = todo.pop()
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, float):
+            if struct.pack("d", a) != struct.pack("d", b) and not (math.isnan(a) and math.isnan(b)):
+                return False
+            continue
+        if not isinstance(a, (list, dict, Entries)):
+            if a != b:
+                return False
+            continue
+        if id(a) in seen or id(b) in seen:
+            if seen.get(id(a)) is not b or seen.get(id(b)) is not a:
+                return False
+            continue
+        seen[id(a)], seen[id(b)] = b, a
+        a_items, b_items = _items(a), _items(b)
+        if a_items.keys() != b_items.keys():
+            return False
+        todo.extend((value, b_items[key]) for key, value in a_items.items())
+    return True
+
+
+def _items(table):
+    """The entries by what tells keys apart in Lua; a key that is a table, and its value, under names of their own."""
+    if isinstance(table, list):
+        return dict(enumerate(table))
+    found = {}
+    for key, value in table.pairs if isinstance(table, Entries) else table.items():
+        if isinstance(key, (list, dict, Entries)):
+            found["key"], found["value"] = key, value
+        else:
+            found[type(key), key] = value
+    return found
+
+
+@given(graphs())
+@settings(deadline=None, max_examples=150)
+def test_values_and_graphs_come_back_from_lua_as_they_were(values):
+    """Python to Lua to Python gives the same graph: kinds, identity, cycles, keys, NaN, negative zero."""
+    assert same(list(decode(LUA.again(encode(*values)))), values)
+
+
+@given(graphs())
+@settings(deadline=None, max_examples=100)
+def test_values_and_graphs_come_back_from_python_as_they_were(values):
+    """Lua to Python to Lua gives the same graph, whether strings are read as text or as bytes."""
+    sent = LUA.again(encode(*values))
+    assert LUA.same(sent, encode(*decode(sent))) is True
+    assert LUA.same(sent, encode(*decode(sent, text=False))) is True
+
+
+@given(st.lists(st.lists(scalars, min_size=1), min_size=1))
+@settings(deadline=None, max_examples=50)
+def test_both_languages_write_arrays_as_the_same_bytes(value):
+    """What Lua writes of an array of arrays is what Python wrote, byte for byte."""
+    assert LUA.again(encode(value)) == encode(value)
+
+
+edits = st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255), st.sampled_from("=+-")), max_size=4)
+small = st.recursive(
+    st.none() | scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(strings, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@st.composite
+def mutated(draw):
+    """A message with up to four bytes changed, added or removed, perhaps cut short."""
+    data = bytearray(encode(*draw(st.lists(small, max_size=3))))
+    for place, byte, edit in draw(edits):
+        at = place % (len(data) or 1)
+        data[at : at + (edit != "+")] = b"" if edit == "-" else bytes([byte])
+    return bytes(data[: draw(st.integers(len(data) // 2, len(data)) | st.just(len(data)))])
+
+
+@st.composite
+def shaped(draw):
+    """A header with small numbers, and then runs with heads that could be right."""
+    header = struct.pack("<BBHII", 1, 1, draw(st.integers(0, 3)), draw(st.integers(0, 3)), draw(st.integers(0, 1)))
+    heads = st.integers(1, 12).flatmap(lambda code: st.integers(0, 5).map(lambda count: bytes([code << 4 | count])))
+    payload = st.sampled_from([b"\0", b"\1", b"\2", b"\1\0\0\0", b"\1a", b"\0\0\0\0", b"\1\0\0\0\1\0\0\0", b""])
+    return header + b"".join(a + b for a, b in draw(st.lists(st.tuples(heads, payload), max_size=12)))
+
+
+@given(st.binary() | st.binary().map(b"\1\1".__add__) | st.binary().map(b"\1\0".__add__) | shaped() | mutated())
+@settings(deadline=None, max_examples=1500)
+def test_any_bytes_are_taken_or_refused_alike_by_both_languages(data):
+    """Arbitrary bytes give values or the one error, on both sides the same; what was taken can be sent again."""
+    try:
+        values = decode(data)
+    except CodecError:
+        assert LUA.accepts(data) is False
+    else:
+        assert LUA.accepts(data) is True
+        decode(encode(*values))
+        decode(LUA.again(data))
+
+
+steps = st.integers(1, 130) | st.sampled_from(["a", "_x1", "name"]) | st.sampled_from(["b c", "1", "", 'q"', "é"])
+
+
+@given(st.integers(1, 4), st.lists(steps, max_size=7))
+@settings(deadline=None, max_examples=150)
+def test_the_path_to_what_cannot_be_copied_is_exact(number, path):
+    """Wherever the value lies, both sides name its argument and the keys that lead to it."""
+    source, value, text = "print", print, ""
+    for step in reversed(path):
+        if isinstance(step, int):
+            source, value = "{" + "{}," * (step - 1) + source + ",5}", [[] for _ in range(step - 1)] + [value, 5]
+            text = f"[{step}]{text}"
+        else:
+            quoted = step.replace('"', '\\"')
+            source, value = f'{{["{quoted}"]={source},zz=1}}', {step: value, "zz": 1}
+            text = (f".{step}" if step.isidentifier() and step.isascii() else f'["{quoted}"]') + text
+    place = f"argument #{number}" + (f", field {text}" if text else "")
+    assert LUA.refusal(f"return {'1,' * (number - 1)}{source}".encode()).decode() == f"{place}: cannot copy a function"
+    with pytest.raises(CopyError) as raised:
+        encode(*[1] * (number - 1), value, what=1)
+    assert str(raised.value) == f"{place}: cannot copy a builtin_function_or_method"
