@@ -1,0 +1,136 @@
+"""The command line as click sees it: names, options, help. What the commands do is in their own modules.
+
+Only `cli` imports this, after it has started a host process: importing click takes longer than starting one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import click
+
+from . import __version__, errors
+from .errors import UsageError
+from .interrupts import Interrupts
+from .scheduler.process import HostProcess
+
+MAX_THREADS = 512
+"""More executors than any machine of today has processors; beyond, threads only cost memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `cli` has made ready before click took over: a host process that is starting, and signals in hand."""
+
+    host: HostProcess
+    interrupts: Interrupts
+
+
+def invoke(arguments: Sequence[str], prepared: Prepared | None) -> int:
+    """Carry out a command line; its exit status. `prepared` is needed by `run` alone. UsageError."""
+    try:
+        status = _luspool.main(list(arguments), prog_name="luspool", standalone_mode=False, obj=prepared)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return errors.USAGE
+    except click.UsageError as error:
+        help_of = error.ctx.command_path if error.ctx is not None else "luspool"
+        raise UsageError(f"{error.format_message()}\n  Try '{help_of} --help'.") from error
+    except click.ClickException as error:
+        raise UsageError(error.format_message()) from error
+    # A command gives its status; `--help` and `--version` give click's own 0.
+    return status if isinstance(status, int) else errors.OK
+
+
+def _verbosity(command: Callable[..., int]) -> Callable[..., int]:
+    quiet = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="One line for each error.")
+    verbose = click.option("-v", "--verbose", "verbosity", flag_value=1, type=int, help="Say also what is done.")
+    return quiet(verbose(command))
+
+
+def _strict_globals(command: Callable[..., int]) -> Callable[..., int]:
+    text = "After a `global` declaration undeclared names are errors, as in Lua 5.5."
+    return click.option("--strict-globals", is_flag=True, help=text)(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="luspool %(version)s")
+def _luspool() -> None:
+    """Run Lus scripts that nobody has to trust.
+
+    \b
+    luspool run hello.lus
+    luspool run -P load -P fs:read=. main.lus one two
+    luspool check *.lus
+    """
+
+
+@_luspool.command(context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
+@click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let the script pledge it. Repeatable.")
+@click.option(
+    "--threads", type=click.IntRange(1, MAX_THREADS), metavar="N", help="Serve states with N threads; one a processor."
+)
+@_strict_globals
+@_verbosity
+@click.argument("script", metavar="SCRIPT")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]...")
+def run(  # noqa: PLR0913  click passes each option by its name
+    *,
+    script: str,
+    arguments: tuple[str, ...],
+    held: tuple[str, ...],
+    ceiling: tuple[str, ...],
+    threads: int | None,
+    strict_globals: bool,
+    verbosity: int | None,
+) -> int:
+    """Run a script, with nothing permitted but what is pledged.
+
+    Everything behind SCRIPT is the script's own: it gets these words as strings in `...`. SCRIPT may be `-` for
+    standard input. Relative paths begin at the working directory.
+
+    \b
+    PLEDGE is one of
+      load            load code; worker.create needs it
+      fs:read=PATH    read PATH and all beneath it; fs:write, fs likewise
+      env=NAME        read an environment variable
+      ~PLEDGE         never, for all states
+      seal            no further changes
+    and without a value stands for every value.
+
+    \b
+    luspool run hello.lus
+    luspool run -P load -P fs:read=. main.lus one two
+    """
+    from .run import RunOptions, run_program  # noqa: PLC0415  each command imports what it needs: people wait for it
+
+    options = RunOptions(
+        script,
+        tuple(map(os.fsencode, arguments)),
+        held,
+        ceiling,
+        threads or len(os.sched_getaffinity(0)),
+        strict_globals,
+        verbosity or 0,
+    )
+    prepared = click.get_current_context().find_object(Prepared)
+    assert prepared is not None  # noqa: S101  for the type checker: `cli` prepares for `run`
+    return run_program(options, prepared.host, prepared.interrupts)
+
+
+@_luspool.command(no_args_is_help=True)
+@_strict_globals
+@_verbosity
+@click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...")
+def check(scripts: tuple[str, ...], strict_globals: bool, verbosity: int | None) -> int:
+    """Say whether scripts are well formed, without running them.
+
+    \b
+    luspool check *.lus
+    """
+    from .check import check_scripts  # noqa: PLC0415  as in `run`
+
+    return check_scripts(scripts, strict_globals=strict_globals, verbosity=verbosity or 0)

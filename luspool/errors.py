@@ -1,0 +1,70 @@
+"""What can go wrong in front of and around the scripts, and the exit status of each.
+
+    LuspoolError                125  luspool's own fault, or the machine's
+    ├── UsageError                2  the command line asks for something that does not exist
+    ├── CannotLoadError         126  a script is there but can't be run
+    │   └── NotFoundError       127  there is no such script
+    ├── OutputClosedError       141  the reader of our output has gone (`| head`): as if SIGPIPE had ended us
+    └── CannotWriteError        125  standard output takes nothing (a full disk)
+    Interrupted               128+n  not an error: the signal n asks for the end
+
+Every message is for people: what happened, where, and the next step. Lower layers' errors are translated to these at
+one border each (`source`, `run`, `streams`); whatever else arrives at `cli.main` is a bug of luspool.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+OK = 0
+SCRIPT_ERROR = 1
+USAGE = 2
+DEADLOCK = 70
+DENIED = 77
+INTERNAL = 125
+CANNOT_LOAD = 126
+NOT_FOUND = 127
+SIGNALLED = 128
+"""Added to the number of a signal, as shells do."""
+
+
+class LuspoolError(Exception):
+    """Base of all errors with a message for the user. See the module for the tree."""
+
+    exit_status: ClassVar[int] = INTERNAL
+
+
+class UsageError(LuspoolError):
+    exit_status = USAGE
+
+
+class CannotLoadError(LuspoolError):
+    exit_status = CANNOT_LOAD
+
+
+class NotFoundError(CannotLoadError):
+    exit_status = NOT_FOUND
+
+
+class OutputClosedError(LuspoolError):
+    """Says nothing: the message is for debugging only."""
+
+    exit_status = SIGNALLED + 13  # SIGPIPE
+
+
+class CannotWriteError(LuspoolError):
+    exit_status = INTERNAL
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end of the program. Like KeyboardInterrupt, nothing that catches errors may stop it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_status = SIGNALLED + signal_number
+
+
+def is_debugging() -> bool:
+    """Whether the user asked for the details of luspool's own faults."""
+    return os.environ.get("LUSPOOL_DEBUG", "") not in {"", "0"}

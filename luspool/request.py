@@ -1,0 +1,39 @@
+"""What a run is: the program, as the command line gives it to a host process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from .permissions import PledgeSet, from_wire, to_wire
+from .scheduler import records
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The main script, its arguments (byte strings) and what it may do. `pledges` is JSON of a pledge set's data."""
+
+    path: str
+    source: bytes
+    arguments: tuple[bytes, ...]
+    pledges: str
+    strict_globals: bool
+
+    @classmethod
+    def of(
+        cls, path: str, source: bytes, arguments: tuple[bytes, ...], pledges: PledgeSet, strict_globals: bool
+    ) -> Request:
+        return cls(path, source, arguments, json.dumps(to_wire(pledges)), strict_globals)
+
+    def pack(self) -> bytes:
+        """For the way to a host."""
+        return records.pack(self)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Request:
+        """What `pack` made. ValueError when it is not."""
+        return records.unpack(cls, data)
+
+    def pledge_set(self) -> PledgeSet:
+        """ValueError when `pledges` does not describe one."""
+        return from_wire(json.loads(self.pledges))

@@ -1,0 +1,108 @@
+"""One run: a script, its rights, a host process for it, and what its end means as an exit status."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from . import errors, report
+from .errors import UsageError, is_debugging
+from .interrupts import Interrupts
+from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
+from .request import Request
+from .scheduler import wire
+from .scheduler.process import HostProcess
+from .scheduler.supervisor import Supervisor
+from .source import display_name, read_script
+from .streams import StandardStreams
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """A run as the command line asks for it. `held` are the `-P` pledges, `ceiling` those of `--allow`."""
+
+    script: str
+    arguments: tuple[bytes, ...]
+    held: tuple[str, ...]
+    ceiling: tuple[str, ...]
+    threads: int
+    strict_globals: bool
+    verbosity: int
+    """Below 0: one line for each error. Above 0: also what is run, and how."""
+
+
+class _Audience:
+    """Takes what a program says to the user (see `supervisor.Listener`), and keeps what decides the exit status."""
+
+    def __init__(self, streams: StandardStreams, options: RunOptions) -> None:
+        self.write = streams.write
+        self.read_input = streams.read_input
+        self._streams = streams
+        self._options = options
+        self._root_failure: str | None = None
+        self._worker_failed = False
+        self._is_deadlocked = False
+
+    def failed(self, failure: wire.Failed) -> None:
+        if failure.is_root:
+            self._root_failure = failure.kind
+        else:
+            self._worker_failed = True
+        self._streams.say(report.failure_text(failure, brief=self._options.verbosity < 0, debug=is_debugging()))
+
+    def deadlocked(self, deadlock: wire.Deadlocked) -> None:
+        self._is_deadlocked = True
+        self._streams.say(report.deadlock_text(deadlock))
+
+    def exit_status(self, ended: wire.TreeEnded) -> int:
+        """What the root did decides; only where it ended well does a worker's failure count."""
+        if self._root_failure is not None:
+            return _STATUS_OF_FAILURE.get(self._root_failure, errors.SCRIPT_ERROR)
+        if self._is_deadlocked:
+            return errors.DEADLOCK
+        if ended.exited:
+            return ended.status & 0xFF  # as the operating system cuts it
+        return errors.SCRIPT_ERROR if self._worker_failed else errors.OK
+
+
+_STATUS_OF_FAILURE = {"denied": errors.DENIED, "load": errors.CANNOT_LOAD, "internal": errors.INTERNAL}
+
+
+def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) -> int:
+    """Run a program on a host that was just started; its exit status.
+
+    LuspoolError, HostError, Interrupted. Ending the host is left to the caller.
+    """
+    pledges = pledge_set(options.held, options.ceiling)
+    source = read_script(options.script, interrupts.blocking)
+    request = Request.of(
+        display_name(options.script), source, options.arguments, pledges, strict_globals=options.strict_globals
+    )
+    streams = StandardStreams(interrupts.blocking)
+    if options.verbosity > 0:
+        rights = " ".join([*(f"-P {text}" for text in options.held), *(f"--allow {text}" for text in options.ceiling)])
+        threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+        streams.say(f"luspool: running {request.path} on {threads}, with {rights or 'no permissions'}")
+    audience = _Audience(streams, options)
+    supervisor = Supervisor(host, audience, interrupts.blocking, streams.input_fd)
+    try:
+        ended = supervisor.run(wire.Start(options.threads, request.pack()))
+    finally:
+        streams.flush()
+    return audience.exit_status(ended)
+
+
+def pledge_set(held: tuple[str, ...], ceiling: tuple[str, ...]) -> PledgeSet:
+    """What the root may do, from the texts of `-P` and `--allow`. UsageError."""
+    directory = os.getcwd()
+    try:
+        return PledgeSet.root(
+            [_rule(text, "-P", directory) for text in held], [_rule(text, "--allow", directory) for text in ceiling]
+        )
+    except PledgeError as error:
+        raise UsageError(str(error)) from error
+
+
+def _rule(text: str, flag: str, directory: str) -> Rule:
+    pledge = Pledge.parse(text, command_line=True).bind(directory)
+    return Rule(pledge, Origin.flag(flag, text))

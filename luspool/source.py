@@ -1,0 +1,63 @@
+"""Reads scripts that the command line names."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+from .errors import CannotLoadError, NotFoundError
+
+SOURCE_LIMIT = 32 * 1024 * 1024
+"""Bytes of a main script at most. Larger than anything that a person writes; one of this size takes seconds to load."""
+
+STANDARD_INPUT = "-"
+
+
+def display_name(path: str) -> str:
+    """What a script is called in messages."""
+    return "stdin" if path == STANDARD_INPUT else path
+
+
+def read_script(path: str, interruptible: AbstractContextManager[object]) -> bytes:
+    """The bytes of a script; `-` is standard input. CannotLoadError, NotFoundError.
+
+    `interruptible` is entered around the reads: the script may come from a pipe or a terminal.
+    """
+    try:
+        if path == STANDARD_INPUT:
+            return _read_all(0, display_name(path), interruptible)
+        with interruptible:
+            fd = os.open(path, os.O_RDONLY)
+        try:
+            return _read_all(fd, path, interruptible)
+        finally:
+            os.close(fd)
+    except FileNotFoundError as error:
+        raise NotFoundError(_not_found(path)) from error
+    except IsADirectoryError as error:
+        raise CannotLoadError(f"{path} is a directory; name a script in it") from error
+    except OSError as error:
+        raise CannotLoadError(f"cannot read the script {display_name(path)}: {error.strerror}") from error
+
+
+def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object]) -> bytes:
+    data = bytearray()
+    while len(data) <= SOURCE_LIMIT:
+        with interruptible:
+            piece = os.read(fd, 1024 * 1024)
+        if not piece:
+            return bytes(data)
+        data += piece
+    raise CannotLoadError(f"the script {name} is larger than {SOURCE_LIMIT // 1024**2} MiB, which is the most")
+
+
+def _not_found(path: str) -> str:
+    import difflib  # noqa: PLC0415  only here, where nobody waits for a start
+
+    folder, name = os.path.split(path)
+    try:
+        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1)
+    except OSError:
+        near = []
+    hint = f"did you mean {os.path.join(folder, near[0])}?" if near else f"the working directory is {os.getcwd()}"
+    return f"no such script: {path} ({hint})"
