@@ -1,9 +1,8 @@
 -- The basic functions: Lua's own where they are harmless, guarded where they reach the outside or the host.
-local raw, kinds, host = ...
+local raw, kinds, door, parts = ...
 local error, type, rawget, select = raw.error, raw.type, raw.rawget, raw.select
 local getmetatable, setmetatable, concat = raw.getmetatable, raw.setmetatable, raw.table_concat
-local string_sub, collectgarbage = raw.string_sub, raw.collectgarbage
-local bad_argument, text = kinds.bad_argument, kinds.text
+local text = kinds.text
 
 local base = {
   _VERSION = "Lua 5.5", assert = raw.assert, error = raw.error, getmetatable = raw.public_getmetatable,
@@ -20,7 +19,7 @@ end
 -- A finaliser runs when the collector likes, also while the state is being closed, where nothing can stop it. Lua looks
 -- for the field only here, so refusing it here is complete. The rest is what Lua checks, said at the script's position.
 function base.setmetatable(t, metatable)
-  if type(t) ~= "table" then bad_argument(1, "setmetatable", "table", t) end
+  if type(t) ~= "table" then parts.support.bad_argument(1, "setmetatable", "table", t) end
   if metatable ~= nil then
     if type(metatable) ~= "table" then error("bad argument #2 to 'setmetatable' (nil or table expected)", 2) end
     if rawget(metatable, "__gc") ~= nil then
@@ -35,37 +34,10 @@ end
 --- One line in one host call, so that no other state's output can come in between.
 function base.print(...)
   local count = select("#", ...)
-  if count == 1 and type((...)) == "string" then return host.call(WRITE, 1, (...) .. "\n") end
+  if count == 1 and type((...)) == "string" then return door(WRITE, 1, (...) .. "\n") end
   local parts = { ... }
   for i = 1, count do parts[i] = text(parts[i]) end
-  host.call(WRITE, 1, concat(parts, "\t", 1, count) .. "\n")
-end
-
--- "@on" and "@off" are control messages, as in Lua; warnings are off at birth, as there.
-local warnings = false
-function base.warn(...)
-  local count = select("#", ...)
-  local parts = { ... }
-  for i = 1, count == 0 and 1 or count do parts[i] = kinds.check_string(i, "warn", parts[i]) end
-  local text = concat(parts, "", 1, count)
-  if count == 1 and string_sub(text, 1, 1) == "@" then
-    if text == "@on" then warnings = true elseif text == "@off" then warnings = false end
-  elseif warnings then
-    host.call(WRITE, 2, "Lua warning: " .. text .. "\n")
-  end
-end
-
--- The collector's pace is the host's affair: what would change it is taken and has no effect.
-local harmless = { count = true, collect = true, step = true, isrunning = true }
-local ignored = { stop = 0, restart = 0, incremental = "incremental", generational = "incremental", param = 0 }
-function base.collectgarbage(option, argument)
-  if option == nil then option = "collect" end
-  if harmless[option] then
-    return collectgarbage(option, option == "step" and raw.math_tointeger(argument) or nil)
-  end
-  local answer = ignored[option]
-  if answer then return answer end
-  error("bad argument #1 to 'collectgarbage' (invalid option '" .. text(option) .. "')", 2)
+  door(WRITE, 1, concat(parts, "\t", 1, count) .. "\n")
 end
 
 return base

@@ -12,14 +12,14 @@ local rawget, rawset = raw.rawget, raw.rawset
 local string_find = raw.string_find
 
 local kinds = core.kinds(raw)
-local coroutines = core.coroutines(raw, kinds)
-local host = core.host(door, raw, coroutines.position)
-local environment = core.base(raw, kinds, host)
+raw.public_type, raw.public_tostring = kinds.type, kinds.text
+local coroutines = core.coroutines(raw)
 local parts = {}
+local environment = core.base(raw, kinds, door, parts)
 
 --- Fetches a part and gives it what it may use.
 local function fetch(name)
-  return raw.load(door(PART, name), "=luspool", "b")(raw, kinds, host, coroutines, parts, environment)
+  return raw.load(door(PART, name), "=luspool", "b")(raw, door, coroutines, environment, parts)
 end
 
 -- Each part is made once, by the first who asks for it.
@@ -94,19 +94,21 @@ end })
 local string, table, math, utf8 = string, table, math, utf8
 string.dump = parts.absent("string.dump")
 environment.string, environment.table, environment.math, environment.utf8 = string, table, math, utf8
-environment.coroutine = coroutines.library
+environment.coroutine = lazy_library({}, "coroutine_library")
 environment.debug = lazy_library({}, "failure", "debug", " debug gethook getinfo getlocal getmetatable getregistry getupvalue "
   .. "getuservalue sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin ")
 environment.io = lazy_library({}, "io", "io", " popen tmpfile ")
 environment.network = lazy_library({}, nil, "network", "*")
 environment.os = lazy_library({}, "os", "os", " execute remove rename tmpname ")
 environment.package = lazy_library({}, "load", "package", " loadlib ")
-environment.worker = lazy_library(core.mail(raw, host, coroutines, parts, is_worker), "worker")
+environment.worker = lazy_library(core.mail(raw, door, coroutines, parts, is_worker), "worker")
 environment._G = environment
 
 for name in raw.string_gmatch("load loadfile dofile require", "%a+") do
   environment[name] = function(...) return parts.load.chunks[name](...) end
 end
+function environment.warn(...) return parts.rare.warn(...) end
+function environment.collectgarbage(...) return parts.rare.collectgarbage(...) end
 function environment.pledge(...) return parts.worker.pledge(...) end
 
 -- Nothing of the script's refers to the born globals and library files; dropped, they can't be of use to anybody who
@@ -127,7 +129,7 @@ local function start(main, names, payload)
     return problem
   end
   local function finish(ok, problem)
-    if ok then host.call(RETURNED) else parts.failure.report(problem, trace) end
+    if ok then door(RETURNED) else parts.failure.report(problem, trace) end
   end
   coroutines.start(function()
     if not payload then return finish(raw.xpcall(main, on_error)) end

@@ -15,6 +15,7 @@ local MIN_WIDTHS = { 1, 2, 4, 8, 8, 1, 4, 1, 0, 4, 8, 0 }
 -- The tables and objects of the message being decoded, and how many tables have been mentioned so far: set at the
 -- start of a call and dropped at its end, as for encode.
 local tables, objects, mentioned
+local NONE <const> = {}
 
 local function malformed(at, what)
   error("malformed message: " .. what .. " at byte " .. at, 0)
@@ -122,8 +123,10 @@ local function make_tables(s, at, total, values)
   return counts, after
 end
 
+-- Kept from call to call: making them anew would be a sixth of the time that a small table takes.
+local got, got_keys = {}, {}
+
 local function get_pairs(s, at, into, total)
-  local got, got_keys = {}, {}
   for done = 0, total - 1, CHUNK do
     local count = total - done < CHUNK and total - done or CHUNK
     at = get_values(s, at, got, 1, count, INT1, OBJECT)
@@ -132,6 +135,7 @@ local function get_pairs(s, at, into, total)
       local key = got_keys[i]
       if key ~= key then malformed(at, "NaN as a key") end
       into[key] = got[i]
+      got[i], got_keys[i] = nil, nil
     end
   end
   return at
@@ -140,8 +144,11 @@ end
 local function get_list(s)
   if #s < 12 then malformed(#s + 1, "end of data") end
   local _, _, count, table_total, definition_total, at = unpack("<BBI2I4I4", s)
-  tables, objects, mentioned = {}, {}, 0
-  at = get_definitions(s, at, definition_total)
+  tables, objects, mentioned = {}, NONE, 0
+  if definition_total > 0 then
+    objects = {}
+    at = get_definitions(s, at, definition_total)
+  end
   local counts
   counts, at = make_tables(s, at, table_total, count)
   local values = {}

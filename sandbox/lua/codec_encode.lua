@@ -272,7 +272,8 @@ local function put_header(count)
   size = size + 12
   if put_list(sizes, 2 * table_count) or size > max_bytes then return nil end
   local header = pack("<BBI2I4I4", VERSION, LIST, count, table_count, definitions and #definitions or 0)
-  pieces[1] = header .. concat(pieces, "", body_end + 1, piece_count)
+  pieces[1] = piece_count == body_end + 1 and header .. pieces[piece_count]
+    or header .. concat(pieces, "", body_end + 1, piece_count)
   return concat(pieces, "", 1, body_end)
 end
 

@@ -1,5 +1,5 @@
 -- How a script fails, in words: tracebacks and error values that are not strings. Needed once, at the end, if at all.
-local raw, kinds, host, coroutines, parts = ...
+local raw, door, _, _, parts = ...
 local type, string_gsub = raw.type, raw.string_gsub
 
 --- The traceback without the guarded library's own frames, which tell a script's author nothing.
@@ -21,10 +21,10 @@ local function describe(problem)
   if kind == "number" or kind == "nil" or kind == "boolean" then return raw.tostring(problem) end
   local metatable = raw.getmetatable(problem)
   if metatable and raw.rawget(metatable, "__tostring") ~= nil then
-    local ok, text = raw.pcall(kinds.text, problem)
+    local ok, text = raw.pcall(raw.public_tostring, problem)
     if ok then return text end
   end
-  return "(error object is a " .. kinds.type(problem) .. " value)"
+  return "(error object is a " .. raw.public_type(problem) .. " value)"
 end
 
 local function report(problem, trace)
@@ -32,11 +32,11 @@ local function report(problem, trace)
   local encode_one = parts.codec.encode_one
   local payload = encode_one(nil, problem) or encode_one(nil, text)
     or encode_one(nil, "(an error message that is too large for a message)")
-  host.call(FAILED, payload, text, trace or "")
+  door(FAILED, payload, text, trace or "")
 end
 
 local function public_traceback(co, message, level)
-  if type(co) ~= "thread" then co, message, level = coroutines.library.running(), co, message end
+  if type(co) ~= "thread" then co, message, level = raw.co_running(), co, message end
   if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
   return (message and message .. "\n" or "") .. traceback(co, nil, level or 1)
 end

@@ -1,16 +1,17 @@
 -- io, for reading; standard output and standard error for writing. A file is an empty table of a private kind (see
 -- kinds.lua); its number on the host's side lies in a weak side table. Number 0 is standard input, 1 and 2 are the
 -- outputs.
-local raw, kinds, host, coroutines = ...
+local raw, door, coroutines, _, parts = ...
+local support = parts.support
 local type, error, select, tonumber, setmetatable = raw.type, raw.error, raw.select, raw.tonumber, raw.setmetatable
 local string_sub, string_format, table_unpack = raw.string_sub, raw.string_format, raw.table_unpack
-local check_string, bad_argument, call, wait = kinds.check_string, kinds.bad_argument, host.call, coroutines.wait
+local check_string, bad_argument, wait = support.check_string, support.bad_argument, coroutines.wait
 
 local numbers = setmetatable({}, { __mode = "k" })  -- file -> its number, false once closed
 local lost = {}                                     -- numbers of files that were collected while open
 
 local methods = {}
-local file_metatable = kinds.new_kind("userdata", "FILE*", {
+local file_metatable = support.new_kind("userdata", "FILE*", {
   __index = methods,
   __tostring = function(file)
     return numbers[file] and string_format("file (0x%08x)", numbers[file]) or "file (closed)"
@@ -42,7 +43,7 @@ end
 --- One item. The host answers `true` while standard input has nothing yet.
 local function read_item(number, kind, size)
   while true do
-    local answer = call(FILE_READ, number, kind, size)
+    local answer = door(FILE_READ, number, kind, size)
     if answer ~= true then return answer end
     wait(4)
   end
@@ -72,13 +73,13 @@ local function read(number, ...)
   local count = select("#", ...)
   if count == 0 then
     local line = read_item(number, "l")
-    if line == false then return host.outcome(false) end
+    if line == false then return support.outcome(false) end
     return line
   end
   local items = { ... }
   for i = 1, count do
     local item = read_format(number, items[i], i)
-    if item == false then return host.outcome(false) end
+    if item == false then return support.outcome(false) end
     items[i] = item
     if item == nil then return table_unpack(items, 1, i) end
   end
@@ -89,8 +90,8 @@ local function write(file, number, ...)
   for i = 1, select("#", ...) do
     local value = select(i, ...)
     if type(value) ~= "string" then value = check_string(i, "write", value) end
-    local answer = call(FILE_WRITE, number, value)
-    if answer == false then return host.outcome(false) end
+    local answer = door(FILE_WRITE, number, value)
+    if answer == false then return support.outcome(false) end
   end
   return file
 end
@@ -99,7 +100,7 @@ function methods.read(file, ...) return read(number_of(file, "read"), ...) end
 function methods.write(file, ...) return write(file, number_of(file, "write"), ...) end
 
 function methods.flush(file)
-  call(FILE_FLUSH, number_of(file, "flush"))
+  door(FILE_FLUSH, number_of(file, "flush"))
   return file
 end
 
@@ -115,14 +116,14 @@ function methods.seek(file, whence, offset)
     error("bad argument #2 to 'seek' (invalid option '" .. whence .. "')", 2)
   end
   offset = offset == nil and 0 or raw.math_tointeger(offset) or bad_argument(3, "seek", "integer", offset)
-  return host.outcome(call(FILE_SEEK, number, whence, offset))
+  return support.outcome(door(FILE_SEEK, number, whence, offset))
 end
 
 function methods.close(file)
   local number = number_of(file, "close")
   if number <= 2 then return nil, "cannot close standard file", 1 end
   numbers[file] = false
-  return host.outcome(call(FILE_CLOSE, number))
+  return support.outcome(door(FILE_CLOSE, number))
 end
 
 --- The iterator of `lines`. `owned`: the file was opened by io.lines, which closes it at its end.
@@ -150,10 +151,10 @@ local io = { stdin = stdin, stdout = stdout, stderr = stderr }
 
 local function open(path, mode)
   if #lost > 0 then
-    for i = 1, #lost do call(FILE_CLOSE, lost[i]) end
+    for i = 1, #lost do door(FILE_CLOSE, lost[i]) end
     lost = {}
   end
-  local number, text, code = host.outcome(call(FILE_OPEN, path, mode))
+  local number, text, code = support.outcome(door(FILE_OPEN, path, mode))
   if number then return new_file(number) end
   return nil, text, code
 end

@@ -30,34 +30,4 @@ local function text(value, level)
   error("'__tostring' must return a string", level or 3)
 end
 
---- Makes the private metatable of a new kind whose values don't travel: `name` is what `type` says, `label` what error
---- messages call it.
-local function new_kind(name, label, metatable)
-  local function refuse() error("attempt to index a " .. label .. " value", 2) end
-  metatable.__metatable = label
-  metatable.__name = label
-  metatable.__index = metatable.__index or refuse
-  metatable.__newindex = metatable.__newindex or refuse
-  type_names[metatable] = name
-  raw.sealed[metatable] = label
-  return metatable
-end
-
---- Raises Lua's own text for a wrong argument, at the caller of the library function that calls this (or that ends with
---- a tail call of it, or of something that does).
-local function bad_argument(position, func, expected, value, level)
-  local got = value == nil and "nil" or public_type(value)
-  error("bad argument #" .. position .. " to '" .. func .. "' (" .. expected .. " expected, got " .. got .. ")", level or 3)
-end
-
---- The string in `value`, numbers converted as Lua's own library does.
-local function check_string(position, func, value)
-  local kind = type(value)
-  if kind == "string" then return value end
-  if kind == "number" then return value .. "" end
-  return bad_argument(position, func, "string", value)
-end
-
-return {
-  type = public_type, text = text, new_kind = new_kind, bad_argument = bad_argument, check_string = check_string,
-}
+return { type = public_type, text = text }

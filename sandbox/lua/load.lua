@@ -1,19 +1,20 @@
 -- Chunks: load, loadfile, dofile, require. Source goes through the language front end (on the host's side of the door)
 -- and comes back as Lua text; only text is ever loaded. The environment is always given: without one Lua would
 -- take the interpreter's own globals, which no script may see.
-local raw, kinds, host, coroutines, parts, globals = ...
+local raw, door, coroutines, globals, parts = ...
+local support = parts.support
 local error, type, select, rawload, pcall = raw.error, raw.type, raw.select, raw.load, raw.pcall
 local string_sub, string_find, string_format, string_gsub = raw.string_sub, raw.string_find, raw.string_format, raw.string_gsub
 local table_concat, setmetatable, tostring, rawget = raw.table_concat, raw.setmetatable, raw.tostring, raw.rawget
-local check_string, bad_argument, call = kinds.check_string, kinds.bad_argument, host.call
+local check_string, bad_argument = support.check_string, support.bad_argument
 
 --- Source text to function, or nil and a message.
 local function compile(source, name, env)
-  local text = call(TRANSLATE, source, name)
-  if text == false then return nil, call(LAST_ERROR) end
-  local names = call(TRANSLATION_HELPERS)
+  local text = door(TRANSLATE, source, name)
+  if text == false then return nil, door(LAST_ERROR) end
+  local names = door(TRANSLATION_HELPERS)
   local chunk, problem = rawload(text, name, "t", env)
-  if not chunk then return nil, call(EXPLAIN, problem, source, name) end
+  if not chunk then return nil, door(EXPLAIN, problem, source, name) end
   return parts.bind(chunk, names)
 end
 
@@ -42,7 +43,7 @@ end
 local chunks = {}
 
 function chunks.load(chunk, chunkname, mode, ...)
-  host.must(ALLOW_LOAD)
+  support.must(ALLOW_LOAD)
   local env = globals
   if select("#", ...) > 0 then env = (...) end
   mode = mode == nil and "bt" or check_string(3, "load", mode)
@@ -57,7 +58,7 @@ end
 
 --- nil and message where the file can't be read or compiled; a denial is raised.
 local function load_path(path, mode, env)
-  local source, problem = host.outcome(call(READ_SOURCE, path))
+  local source, problem = support.outcome(door(READ_SOURCE, path))
   if not source then return nil, "cannot read " .. problem end
   return compile_text(source, "@" .. path, mode, env)
 end
@@ -103,9 +104,9 @@ local function search(name, path, separator, replacement)
   local tried, denial = {}, nil
   for template in raw.string_gmatch(path, "[^;]+") do
     local file = replace(template, "?", name)
-    if call(READABLE, file) then return file end
-    local text = call(LAST_ERROR, coroutines.position())
-    if call(LAST_ERRNO) then
+    if door(READABLE, file) then return file end
+    local text = door(LAST_ERROR, coroutines.position())
+    if door(LAST_ERRNO) then
       tried[#tried + 1] = "\n\tno file '" .. file .. "'"
     else
       tried[#tried + 1] = "\n\t" .. text
@@ -149,7 +150,7 @@ function chunks.require(name)
   local loaded = package.loaded
   local value = loaded[name]
   if value then return value end
-  host.must(ALLOW_LOAD)
+  support.must(ALLOW_LOAD)
   local searchers = package.searchers
   if type(searchers) ~= "table" then error("'package.searchers' must be a table", 2) end
   local tried = {}

@@ -1,14 +1,15 @@
 -- os, less process control. Time comes from Lua's own functions, the environment from the host by pledge.
-local raw, kinds, host, coroutines = ...
+local raw, door, coroutines, _, parts = ...
+local support = parts.support
 local type, error = raw.type, raw.error
-local check_string, call = kinds.check_string, host.call
+local check_string = support.check_string
 
 local library = {
   clock = raw.os_clock, date = raw.os_date, difftime = raw.os_difftime, time = raw.os_time,
 }
 
 function library.getenv(name)
-  return host.must(GETENV, check_string(1, "getenv", name))
+  return support.must(GETENV, check_string(1, "getenv", name))
 end
 
 -- The locale belongs to the whole process: it can be asked for and "set" to what it is.
@@ -24,9 +25,9 @@ function library.exit(code, _)
   elseif code == false then status = 1
   else
     status = raw.math_tointeger(code)
-    if not status then kinds.bad_argument(1, "exit", "integer", code) end
+    if not status then support.bad_argument(1, "exit", "integer", code) end
   end
-  call(EXIT, status)
+  door(EXIT, status)
   coroutines.wait(2)
 end
 

@@ -1,17 +1,18 @@
 -- The creator's side of workers, and pledge. A handle is an empty table of a private kind (see kinds.lua); which worker it stands for lies in a
 -- weak side table of this state, so a handle can be used by its creator only, and can't be forged or sent.
-local raw, kinds, host, coroutines, parts = ...
+local raw, door, coroutines, _, parts = ...
+local support = parts.support
 local select, setmetatable, string_format, error = raw.select, raw.setmetatable, raw.string_format, raw.error
 local table_unpack, table_concat = raw.table_unpack, raw.table_concat
-local bad_argument, check_string = kinds.bad_argument, kinds.check_string
-local call, wait, position = host.call, coroutines.wait, coroutines.position
+local bad_argument, check_string = support.bad_argument, support.check_string
+local wait, position = coroutines.wait, coroutines.position
 local codec = parts.codec
 local encode, encode_one, decode = codec.encode, codec.encode_one, codec.decode
 
 local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
 local lost = {}                                 -- numbers whose handles were collected; told to the host in bulk
 
-local handle_metatable = kinds.new_kind("userdata", "worker handle", {
+local handle_metatable = support.new_kind("userdata", "worker handle", {
   __tostring = function(handle) return string_format("worker: 0x%08x", ids[handle]) end,
   -- A finaliser may run in the middle of anything: it only notes the number.
   __gc = function(handle) lost[#lost + 1] = ids[handle] end,
@@ -23,7 +24,7 @@ end
 
 --- Throws the error that ended a worker, as it was: a table stays a table, a string gets no second position.
 local function rethrow()
-  error(decode(call(DELIVERY, 0)), 0)
+  error(decode(door(DELIVERY, 0)), 0)
 end
 
 local worker = {}
@@ -31,21 +32,21 @@ local worker = {}
 function worker.create(path, ...)
   path = check_string(1, "create", path)
   if #lost > 0 then
-    call(RELEASE, table_unpack(lost, 1, #lost < 200 and #lost or 200))
+    door(RELEASE, table_unpack(lost, 1, #lost < 200 and #lost or 200))
     lost = #lost > 200 and { table_unpack(lost, 201) } or {}
   end
-  if call(CREATE_PREPARE, path) == false then host.fail(2) end
+  if door(CREATE_PREPARE, path) == false then support.fail(2) end
   local payload, problem = encode(2, ...)
   if not payload then error(problem, 2) end
-  local id = call(CREATE, payload)
-  if id == false then host.fail(2) end
+  local id = door(CREATE, payload)
+  if id == false then support.fail(2) end
   local handle = setmetatable({}, handle_metatable)
   ids[handle] = id
   return handle
 end
 
 function worker.status(handle)
-  return call(STATUS, check_handle(1, "status", handle)) and "running" or "dead"
+  return door(STATUS, check_handle(1, "status", handle)) and "running" or "dead"
 end
 
 function worker.send(handle, ...)
@@ -53,12 +54,12 @@ function worker.send(handle, ...)
   if select("#", ...) == 0 then error("bad argument #2 to 'send' (value expected)", 2) end
   local payload, problem = encode_one("message", (...))
   if not payload then error(problem, 2) end
-  while not call(SEND, id, payload) do wait(2) end
+  while not door(SEND, id, payload) do wait(2) end
 end
 
 local function receive_one(id)
   while true do
-    local item = call(RECEIVE, id)
+    local item = door(RECEIVE, id)
     if item == true then return nil end        -- dead and empty
     if item == 1 then rethrow() end
     if item then return (decode(item)) end
@@ -69,13 +70,13 @@ end
 local function receive_many(handles, count)
   for i = 1, count do handles[i] = check_handle(i, "receive", handles[i]) end
   while true do
-    local item = call(RECEIVE, table_unpack(handles, 1, count))
+    local item = door(RECEIVE, table_unpack(handles, 1, count))
     if item == 1 then rethrow() end
     if item then break end
     wait(3)
   end
   for i = 1, count do
-    local payload = call(DELIVERY, i)
+    local payload = door(DELIVERY, i)
     if payload then handles[i] = decode(payload) else handles[i] = nil end
   end
   return table_unpack(handles, 1, count)
@@ -92,8 +93,8 @@ local function pledge(...)
   if count == 0 then bad_argument(1, "pledge", "string", nil, 3) end
   local answers = { ... }
   for i = 1, count do
-    local answer = call(PLEDGE, check_string(i, "pledge", answers[i]), position())
-    if answer == false then host.fail(2) end
+    local answer = door(PLEDGE, check_string(i, "pledge", answers[i]), position())
+    if answer == false then support.fail(2) end
     answers[i] = answer == 1
   end
   return table_unpack(answers, 1, count)

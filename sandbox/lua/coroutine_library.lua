@@ -1,0 +1,58 @@
+-- coroutine, for scripts: Lua's own functions, with waits passed through (see coroutines.lua).
+local raw, _, coroutines, _, parts = ...
+local create, resume, yield, running = raw.co_create, raw.co_resume, raw.co_yield, raw.co_running
+local isyieldable, close, status = raw.co_isyieldable, raw.co_close, raw.co_status
+local rawequal, error, type, bad_argument = raw.rawequal, raw.error, raw.type, parts.support.bad_argument
+local WAIT, REFUSED, is_main = coroutines.WAIT, coroutines.REFUSED, coroutines.is_main
+
+--- What a resumption gave: WAIT goes up to our own resumer and the answer comes back down; all else is the script's.
+local function relay(co, ok, first, ...)
+  if ok and rawequal(first, WAIT) then
+    if isyieldable() then return relay(co, resume(co, yield(WAIT))) end
+    return relay(co, resume(co, REFUSED))
+  end
+  return ok, first, ...
+end
+
+--- The same for `wrap`, where errors are raised: as Lua does, with the coroutine closed and the caller's position added.
+local function unwrap(co, ok, first, ...)
+  if ok then return first, ... end
+  if status(co) == "dead" then
+    local closed, err = close(co)
+    if not closed then first = err end
+  end
+  error(first, type(first) == "string" and 2 or 0)
+end
+
+return { library = {
+  create = create, status = status,
+  resume = function(co, ...)
+    if type(co) ~= "thread" then bad_argument(1, "resume", "coroutine", co) end
+    return relay(co, resume(co, ...))
+  end,
+  wrap = function(f)
+    if type(f) ~= "function" then bad_argument(1, "wrap", "function", f) end
+    local co = create(f)
+    return function(...) return unwrap(co, relay(co, resume(co, ...))) end
+  end,
+  -- The main coroutine is to a script what Lua's main thread is to a program: it can't yield and can't be closed.
+  yield = function(...)
+    if is_main(running()) then error("attempt to yield from outside a coroutine", 2) end
+    return yield(...)
+  end,
+  running = function()
+    local co = running()
+    return co, is_main(co)
+  end,
+  isyieldable = function(co)
+    if co == nil then co = running() end
+    if type(co) ~= "thread" then bad_argument(1, "isyieldable", "coroutine", co) end
+    return not is_main(co) and isyieldable(co)
+  end,
+  close = function(co)
+    if co == nil then co = running() end
+    if type(co) ~= "thread" then bad_argument(1, "close", "coroutine", co) end
+    if is_main(co) then error("cannot close the main coroutine", 2) end
+    return close(co)
+  end,
+} }

@@ -1,0 +1,35 @@
+-- Basic functions that few scripts call.
+local raw, door, _, _, parts = ...
+local error, select, concat, string_sub, collectgarbage = raw.error, raw.select, raw.table_concat, raw.string_sub, raw.collectgarbage
+local check_string = parts.support.check_string
+
+local rare = {}
+
+-- "@on" and "@off" are control messages, as in Lua; warnings are off at birth, as there.
+local warnings = false
+function rare.warn(...)
+  local count = select("#", ...)
+  local parts = { ... }
+  for i = 1, count == 0 and 1 or count do parts[i] = check_string(i, "warn", parts[i]) end
+  local text = concat(parts, "", 1, count)
+  if count == 1 and string_sub(text, 1, 1) == "@" then
+    if text == "@on" then warnings = true elseif text == "@off" then warnings = false end
+  elseif warnings then
+    door(WRITE, 2, "Lua warning: " .. text .. "\n")
+  end
+end
+
+-- The collector's pace is the host's affair: what would change it is taken and has no effect.
+local harmless = { count = true, collect = true, step = true, isrunning = true }
+local ignored = { stop = 0, restart = 0, incremental = "incremental", generational = "incremental", param = 0 }
+function rare.collectgarbage(option, argument)
+  if option == nil then option = "collect" end
+  if harmless[option] then
+    return collectgarbage(option, option == "step" and raw.math_tointeger(argument) or nil)
+  end
+  local answer = ignored[option]
+  if answer then return answer end
+  error("bad argument #1 to 'collectgarbage' (invalid option '" .. raw.tostring(option) .. "')", 2)
+end
+
+return rare

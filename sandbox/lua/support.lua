@@ -1,0 +1,61 @@
+-- What the parts of the library share: values of a private kind, checks of arguments, and host calls that can fail.
+local raw, door, coroutines = ...
+local error, type, position = raw.error, raw.type, coroutines.position
+local type_names, sealed, public_type = raw.type_names, raw.sealed, raw.public_type
+
+--- Makes the private metatable of a new kind whose values don't travel: `name` is what `type` says, `label` what error
+--- messages call it.
+local function new_kind(name, label, metatable)
+  local function refuse() error("attempt to index a " .. label .. " value", 2) end
+  metatable.__metatable = label
+  metatable.__name = label
+  metatable.__index = metatable.__index or refuse
+  metatable.__newindex = metatable.__newindex or refuse
+  type_names[metatable] = name
+  sealed[metatable] = label
+  return metatable
+end
+
+--- Raises Lua's own text for a wrong argument, at the caller of the library function that calls this (or that ends with
+--- a tail call of it, or of something that does).
+local function bad_argument(position, func, expected, value, level)
+  local got = value == nil and "nil" or public_type(value)
+  error("bad argument #" .. position .. " to '" .. func .. "' (" .. expected .. " expected, got " .. got .. ")", level or 3)
+end
+
+--- The string in `value`, numbers converted as Lua's own library does.
+local function check_string(position, func, value)
+  local kind = type(value)
+  if kind == "string" then return value end
+  if kind == "number" then return value .. "" end
+  return bad_argument(position, func, "string", value)
+end
+
+-- A host call that fails answers `false`; its text is fetched by a second call, so that no Python exception can ever
+-- become a Lua value.
+
+--- Raises the failure of the last call. `level` as for `error`, counted from the caller.
+local function fail(level)
+  error(door(LAST_ERROR, position()), level + 1)
+end
+
+--- A call whose failure is the script's error.
+local function must(...)
+  local answer = door(...)
+  if answer == false then error(door(LAST_ERROR, position()), 3) end
+  return answer
+end
+
+--- The failure as Lua's io library gives it: nil, text and error number; a denial is raised all the same.
+local function outcome(answer)
+  if answer ~= false then return answer end
+  local text = door(LAST_ERROR, position())
+  local number = door(LAST_ERRNO)
+  if not number then error(text, 3) end
+  return nil, text, number
+end
+
+return {
+  new_kind = new_kind, bad_argument = bad_argument, check_string = check_string,
+  fail = fail, must = must, outcome = outcome,
+}
