@@ -28,6 +28,7 @@ from .codec_types import (
 )
 
 _HEADER: Final = struct.Struct("<BBHII")
+_CODES: Final = (Code.NIL, *Code)  # by number: calling Code() would take a third of the time of a small run
 _DEFINITION: Final = struct.Struct("<BI")
 
 
@@ -35,7 +36,7 @@ def decode(data: bytes | bytearray | memoryview, *, text: bool = True) -> tuple[
     """The values of a message, one or more or none. `text=False` leaves every string as bytes.
 
     Raises `CodecError`, and nothing else, for bytes that are no message. Thread-safe. Memory stays within a small
-    multiple of the message (about 60 bytes per byte at worst).
+    multiple of the message: 10 to 70 bytes per byte, and about 250 where it holds nothing but empty tables.
     """
     data = bytes(data)
     if data[:1] != bytes([VERSION]):
@@ -234,7 +235,7 @@ class _Reader:
         if number * WIDTHS[head >> 4] > self._left() - skip:
             raise CodecError("run longer than the data", start)
         self.at += skip
-        return Code(head >> 4), number, start
+        return _CODES[head >> 4], number, start
 
     def _strings(self, code: Code, number: int, into: list[Value]) -> None:
         data, width = self.data, WIDTHS[code]

@@ -10,14 +10,15 @@
 --                           parts(value)             -> identity, position, strings (a list, at least one)
 --                           make(strings)            -> object, or nil when no object can be made of them
 --                           at(object, position)     -> value, or nil
---                         An enum's identity is the enum, its strings the names, and `at` gives the value at a position.
+--                         An enum's identity is the enum, its strings are the names, and `at` gives the value at a
+--                         position.
 --   kinds                 [kind] = the same record
 -- None of these functions may run code of the script.
 local raw, _, _, _, parts = ...
 local rep = raw.string_rep
 
--- Values per string.pack, and part of the format: 1 KB of 8-byte numbers is what Lua packs in a buffer on the C stack; at twice as many, larger
--- buffers eat what fewer calls save (measured: 25 to 31 ns per value at 120, 27 to 37 at 250).
+-- Values per string.pack, and part of the format: 1 KB of 8-byte numbers is what Lua packs in a buffer on the C stack;
+-- at twice as many, larger buffers eat what fewer calls save (measured: 25 to 31 ns per value at 120, 27 to 37 at 250).
 local CHUNK <const> = 120
 
 -- The format of a run's values by its code: integers, float, strings, boolean; new table, table, object, nil.

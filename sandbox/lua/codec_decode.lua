@@ -1,5 +1,5 @@
--- Bytes to values (see codec.lua). Trusts nothing: what a length promises is compared with the bytes that are left before
--- anything is made for it.
+-- Bytes to values (see codec.lua). Trusts nothing: what a length promises is compared with the bytes that are left
+-- before anything is made for it.
 local raw = ...
 local unpack, byte, create, move = raw.string_unpack, raw.string_byte, raw.table_create, raw.table_move
 local values_of, error, kinds = raw.table_unpack, raw.error, raw.kinds or {}

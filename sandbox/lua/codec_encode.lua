@@ -49,8 +49,9 @@ end
 
 local TOO_LARGE <const>, TOO_DEEP <const> = "large", "deep" -- known to codec_failure.lua too
 
--- A scanner looks at values[first..last] and gives the code of the run that begins at `first` and the index of the run's
--- last value; or nil and why that value can't be copied. `values` is ours: a scanner may put what is packed in place.
+-- A scanner looks at values[first..last] and gives the code of the run that begins at `first` and the index of the
+-- run's last value; or nil and why that value can't be copied. `values` is ours: a scanner may put what is packed in
+-- place.
 local scanners = {}
 
 function scanners.integer(values, first, last)
@@ -153,8 +154,8 @@ function scanners.table(values, first, last)
   return NEW, first
 end
 
--- Appends values[first..last], CHUNK at most, as runs. Gives nothing, or the index of the value where it stopped and why.
--- The size is checked before anything long is copied: until the end, pieces only refer to long strings.
+-- Appends values[first..last], CHUNK at most, as runs. Gives nothing, or the index of the value where it stopped and
+-- why. The size is checked before anything long is copied: until the end, pieces only refer to long strings.
 local function put_values(values, first, last)
   while first <= last do
     local v = values[first]
@@ -238,7 +239,8 @@ local function put_table(t)
 end
 
 -- Appends the tables found so far and all that they lead to, nearest first. In this order neither side needs a stack,
--- however deep the tables lie in each other. Gives nothing, or why it stopped, the key, and whether it was the key itself.
+-- however deep the tables lie in each other. Gives nothing, or why it stopped, the key, and whether it was the key
+-- itself.
 local function put_tables()
   local level_end = table_count
   depth = 1
@@ -312,9 +314,9 @@ local function done(bytes, message)
   return nil, message
 end
 
--- encode(number, ...) -> bytes, or nil and a message. All values of an argument list, trailing nils too. `number` is the
--- number of the first in the call that the script wrote, for the message: `argument #2, field .callback[3]: cannot copy
--- a function`.
+-- encode(number, ...) -> bytes, or nil and a message. All values of an argument list, trailing nils too. `number` is
+-- the number of the first in the call that the script wrote, for the message: `argument #2, field .callback[3]: cannot
+-- copy a function`.
 local function encode(number, ...)
   local count = select("#", ...)
   if count > MAX_VALUES then return nil, "more than " .. MAX_VALUES .. " values" end

@@ -1,7 +1,8 @@
 -- Says what the codec could not put into a message, and where it lies: `argument #2, field .callback[3]: cannot copy a
 -- function`. Apart from codec.lua, as few states ever need it.
 local raw = ...
-local format, gsub, find, sub, byte = raw.string_format, raw.string_gsub, raw.string_find, raw.string_sub, raw.string_byte
+local format, gsub, byte = raw.string_format, raw.string_gsub, raw.string_byte
+local find, sub = raw.string_find, raw.string_sub
 local math_type, type, next, getmetatable = raw.math_type, raw.type, raw.next, raw.getmetatable
 local tostring, utf8_len = raw.tostring, raw.utf8_len
 local special = raw.special or {}
@@ -91,8 +92,8 @@ local function where(job)
   return place(job.what, index, path, job.is_key)
 end
 
--- A failed job (see codec.lua) in words. `why` is "large", "deep" or the reason itself; `index` the top-level value that
--- failed, or `key` a key of table `current` whose value failed, or which itself did.
+-- A failed job (see codec_encode.lua) in words. `why` is "large", "deep" or the reason itself; `index` is the top-level
+-- value that failed, or `key` the key of table `current` whose value failed, or which itself did.
 return function(job)
   local at, why = where(job), job.why
   local aside = at ~= "" and " (at " .. at .. ")" or ""
