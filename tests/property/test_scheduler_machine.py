@@ -1,0 +1,286 @@
+"""The scheduler's machine under arbitrary events, with mailboxes of one to four messages."""
+
+from collections import Counter
+from itertools import count
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from luspool.scheduler.instructions import ReportDeadlock, ReportFailure, ReportTreeEnd
+from luspool.scheduler.invariants import validate
+from luspool.scheduler.machine import Machine
+from luspool.scheduler.mailbox import MESSAGE_OVERHEAD
+from luspool.scheduler.protocol import (
+    ChildrenHaveMail,
+    Delivered,
+    Ended,
+    Exited,
+    Failure,
+    InboxHasMail,
+    InboxHasRoom,
+    InputArrived,
+    OutboxHasRoom,
+    Preempted,
+    Returned,
+    Thrown,
+    Waiting,
+)
+from luspool.scheduler.tree import Phase
+
+SIZE = 4
+MESSAGE = SIZE + MESSAGE_OVERHEAD
+
+
+class Channel:
+    """All that was ever accepted in one direction between a worker and its parent, and all that was taken."""
+
+    def __init__(self):
+        self.sent = []
+        self.taken = []
+
+
+class AnyEvents(RuleBasedStateMachine):
+    """Any order of events keeps the invariants; messages and errors are neither lost, nor doubled, nor reordered."""
+
+    @initialize(messages=st.integers(1, 4))
+    def begin(self, messages):
+        self.machine = Machine(messages * MESSAGE)
+        self.numbers = count(1)
+        self.inboxes, self.outboxes = {}, {}
+        self.records = {}  # every state ever made
+        self.named = {}  # state: the ids of the children it has created and not released
+        self.listener = {}  # state: who may receive from it, for as long as it keeps the handle
+        self.running = []
+        self.failures, self.heard, self.closed = Counter(), Counter(), Counter()
+        self.failed = {}  # failure: whose it is
+        self.over = Counter()
+        self.deadlocks = set()
+        self.root()
+        self.run()
+        for _ in range(3):
+            self.birth(self.running[0])
+            self.run()
+
+    # --- events ---
+
+    @rule()
+    @precondition(lambda self: len(self.machine.trees) < 3)
+    def root(self):
+        self.meet(self.machine.create_root("root"))
+
+    def meet(self, state_id):
+        record = self.machine.states.get(state_id)
+        if record is None:  # its parent had been cancelled
+            return
+        assert state_id not in self.records
+        self.records[state_id] = record
+        self.named[state_id] = []
+        self.inboxes[state_id], self.outboxes[state_id] = Channel(), Channel()
+
+    @rule()
+    @precondition(lambda self: len(self.running) < 4)
+    def run(self):
+        state = self.machine.take_ready()
+        if state is not None:
+            self.running.append(state)
+
+    def one(self, data):
+        return data.draw(st.sampled_from(self.running))
+
+    def rarely_a_root(self, data, states):
+        """Roots end everything: seldom enough that something grows in between."""
+        workers = [state for state in states if not state.is_root]
+        return data.draw(st.sampled_from(workers * 10 + [state for state in states if state.is_root]))
+
+    def some_children(self, data, state):
+        return data.draw(st.lists(st.sampled_from(self.named[state.id]), max_size=4)) if self.named[state.id] else []
+
+    def payload(self):
+        return next(self.numbers).to_bytes(SIZE, "big")
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.running)
+    def create(self, data):
+        self.birth(self.one(data))
+
+    def birth(self, state):
+        child = self.machine.create(state, "child")
+        self.named[state.id].append(child)
+        self.meet(child)
+        self.listener[child] = state
+
+    # A refused call is mostly followed by the wait for it, as the sandbox does. `wait` below does anything else.
+
+    @rule(data=st.data(), times=st.integers(1, 5), patient=st.integers(0, 3))
+    @precondition(lambda self: self.running)
+    def message(self, data, times, patient):
+        state = self.one(data)
+        for _ in range(times):
+            payload = self.payload()
+            somebody_listens = state.parent is not None
+            if not self.machine.message(state, payload):
+                if patient:
+                    self.stepped(state, Waiting(OutboxHasRoom(SIZE)))
+                return
+            if somebody_listens:
+                self.outboxes[state.id].sent.append(payload)
+
+    @rule(data=st.data(), times=st.integers(1, 5), patient=st.integers(0, 3))
+    @precondition(lambda self: self.running)
+    def send(self, data, times, patient):
+        state = self.one(data)
+        for child in self.some_children(data, state) * times:
+            payload = self.payload()
+            somebody_listens = self.machine.is_running(state, child)
+            if not self.machine.send(state, child, payload):
+                if patient:
+                    self.stepped(state, Waiting(InboxHasRoom(child, SIZE)))
+                return
+            if somebody_listens:
+                self.inboxes[child].sent.append(payload)
+
+    @rule(data=st.data(), patient=st.integers(0, 3))
+    @precondition(lambda self: self.running)
+    def receive(self, data, patient):
+        state = self.one(data)
+        children = self.some_children(data, state)
+        match self.machine.receive(state, children):
+            case Delivered(messages):
+                assert len(messages) == len(children)
+                for child, payload in zip(children, messages, strict=True):
+                    if payload is not None:
+                        self.outboxes[child].taken.append(payload)
+            case Thrown(failure):
+                self.heard[failure.message] += 1
+                failed = self.outboxes[self.failed[failure.message]]
+                assert failed.taken == failed.sent
+            case None if patient:
+                self.stepped(state, Waiting(ChildrenHaveMail(tuple(children))))
+
+    @rule(data=st.data(), patient=st.integers(0, 3))
+    @precondition(lambda self: self.running)
+    def peek(self, data, patient):
+        state = self.one(data)
+        payload = self.machine.peek(state)
+        if payload is not None:
+            self.inboxes[state.id].taken.append(payload)
+        elif patient:
+            self.stepped(state, Waiting(InboxHasMail()))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.running)
+    def release(self, data):
+        state = self.one(data)
+        children = self.some_children(data, state)
+        self.machine.release(state, children)
+        self.named[state.id] = [child for child in self.named[state.id] if child not in children]
+        for child in children:
+            self.listener.pop(child, None)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.running)
+    def wait(self, data):
+        state = self.one(data)
+        children = self.some_children(data, state)
+        conditions = [
+            InboxHasMail(),
+            OutboxHasRoom(SIZE),
+            ChildrenHaveMail(tuple(children)),
+            InputArrived(self.machine.input_seen),
+        ]
+        conditions += [InboxHasRoom(child, SIZE) for child in children]
+        self.stepped(state, Waiting(data.draw(st.sampled_from(conditions))))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.running)
+    def preempt(self, data):
+        self.stepped(self.one(data), Preempted())
+
+    @rule(data=st.data(), how=st.sampled_from(["returned", "exited", "failed"]))
+    @precondition(lambda self: self.running)
+    def end(self, data, how):
+        state = self.rarely_a_root(data, self.running)
+        was_cancelled = state.phase is Phase.ENDED
+        outcome = {"returned": Returned(), "exited": Exited(3)}.get(how)
+        if outcome is None:
+            outcome = Failure("error", b"", f"failure {next(self.numbers)}", "", "s.lus")
+            self.failed[outcome.message] = state.id
+            if not was_cancelled:
+                self.failures[outcome.message] += 1
+        self.stepped(state, Ended(outcome))
+
+    def stepped(self, state, result):
+        self.running.remove(state)
+        self.machine.stepped(state, result)
+
+    @rule(end=st.booleans())
+    def input(self, end):
+        self.machine.input_arrived(end=end)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.machine.states)
+    def cancel(self, data):
+        self.machine.cancel(self.rarely_a_root(data, list(self.machine.states.values())).id)
+
+    @rule()
+    def close(self):
+        while self.machine.closable:
+            corpse = self.machine.closable.popleft()
+            assert corpse not in self.running
+            self.closed[corpse.id] += 1
+
+    # --- laws ---
+
+    @invariant()
+    def holds(self):
+        for instruction in self.machine.instructions:
+            match instruction:
+                case ReportFailure(failure):
+                    self.heard[failure.message] += 1
+                case ReportTreeEnd(root):
+                    self.over[root] += 1
+                case ReportDeadlock(root, blocked):
+                    assert blocked
+                    self.deadlocks.add(root)
+        self.machine.instructions.clear()
+        validate(self.machine)
+        self.check_messages()
+        self.check_ends()
+
+    def check_messages(self):
+        for state_id, record in self.records.items():
+            listener = self.listener.get(state_id)
+            for channel, mailbox, is_open in (
+                (self.inboxes[state_id], record.inbox, record.phase is not Phase.ENDED),
+                (self.outboxes[state_id], record.outbox, listener is not None and listener.phase is not Phase.ENDED),
+            ):
+                queued = list(mailbox)
+                assert channel.taken + queued == channel.sent[: len(channel.taken) + len(queued)]
+                if is_open:
+                    assert channel.taken + queued == channel.sent
+
+    def check_ends(self):
+        held = Counter(record.failure.message for record in self.records.values() if record.failure is not None)
+        assert self.heard + held == self.failures
+        assert all(times == 1 for times in self.over.values())
+        assert self.deadlocks <= set(self.over)
+        roots = {record.tree.root for record in self.records.values()}
+        assert roots == set(self.over) ^ set(self.machine.trees)
+        to_close = Counter(record.id for record in self.machine.closable)
+        for record in self.records.values():
+            is_closed = record.phase is Phase.ENDED and record not in self.running
+            assert self.closed[record.id] + to_close[record.id] == is_closed
+
+    def teardown(self):
+        if hasattr(self, "machine"):
+            self.machine.cancel_all()
+            self.machine.instructions.clear()
+            assert not self.machine.states
+            assert not self.machine.trees
+
+
+TestAnyEvents = AnyEvents.TestCase
+TestAnyEvents.settings = settings(
+    max_examples=400, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
