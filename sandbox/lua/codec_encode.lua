@@ -291,6 +291,7 @@ local function put_top(values, count)
 end
 
 local function failure(what, values, index, why, top_count, key, is_key)
+  most_items, most_keys = CHUNK, CHUNK -- where it stopped, nobody counted
   return nil, parts.codec_failure {
     what = what, values = values, index = index, why = why, key = key, is_key = is_key,
     ids = ids, queue = queue, current = current, top_count = top_count,

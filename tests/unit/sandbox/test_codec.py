@@ -293,6 +293,23 @@ def test_a_refusal_leaves_nothing_behind_for_the_next_message(lua):
     assert decode(lua.run("return encode_one(nil, {{5}})")) == ([[5]],)
 
 
+@pytest.mark.parametrize("last", ["print", "1"])
+@pytest.mark.parametrize("count", [3, 60, 500])
+def test_no_value_of_the_script_is_kept_alive_after_a_message(lua, count, last):
+    source = f"""
+        local alive = setmetatable({{}}, {{__mode = "k"}})
+        do
+          local t = {{}}
+          for i = 1, {count} do t[i], t["k" .. i] = {{}}, {{}} alive[t[i]], alive[t["k" .. i]] = true, true end
+          t.last = {last}
+          local bytes = encode_one(nil, t)
+          if bytes then decode(bytes) end
+        end
+        collectgarbage() collectgarbage()
+        return next(alive) == nil"""
+    assert lua.run(source) is True
+
+
 @pytest.mark.parametrize(
     ("value", "what", "message"),
     [
