@@ -67,7 +67,7 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # After a signal the process ends; a second one that comes meanwhile must still find our handler, not Python's.
-        if self._caught is None:
-            for number, handler in self._previous.items():
-                signal.signal(number, handler)
+        for number, handler in self._previous.items():
+            # After a signal the process ends. A second one meanwhile must not end it otherwise: the interpreter gives
+            # up every handler when it closes down, but leaves ignored signals ignored.
+            signal.signal(number, handler if self._caught is None else signal.SIG_IGN)

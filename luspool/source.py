@@ -12,6 +12,9 @@ SOURCE_LIMIT = 32 * 1024 * 1024
 
 STANDARD_INPUT = "-"
 
+_SIMILAR = 0.75
+"""How alike a name must be to be suggested, from 0 to 1; guessed: a letter or two wrong."""
+
 
 def display_name(path: str) -> str:
     """What a script is called in messages."""
@@ -56,7 +59,7 @@ def _not_found(path: str) -> str:
 
     folder, name = os.path.split(path)
     try:
-        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1)
+        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1, _SIMILAR)
     except OSError:
         near = []
     hint = f"did you mean {os.path.join(folder, near[0])}?" if near else f"the working directory is {os.getcwd()}"

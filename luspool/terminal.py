@@ -29,8 +29,3 @@ class VisibleText:
     def feed(self, data: bytes, *, final: bool = False) -> bytes:
         """What to write for `data`; with `final` also for a character that never came to its end."""
         return self._decoder.decode(data, final).translate(_VISIBLE).encode()
-
-
-def visible(text: str) -> str:
-    """`text` with every control character spelt out but for line feeds and tabs."""
-    return text.translate(_VISIBLE)

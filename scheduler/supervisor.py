@@ -33,6 +33,9 @@ SHUTDOWN_SECONDS = 1.0
 """How long a host may take to close what is left after `Shutdown`; it is killed then. Long enough to free gigabytes,
 short enough for a person who waits for the prompt because a cancelled script does not come out of a long C call."""
 
+EXIT_SECONDS = 0.2
+"""How long a host whose socket has closed may take to be gone, before it is killed: its own status says more."""
+
 _RECEIVE_SIZE = 256 * 1024
 _DIAGNOSTICS_KEPT = 64 * 1024
 
@@ -189,7 +192,7 @@ class Supervisor:
                     )
                 return
             if not alive:
-                raise HostDiedError(self._process.kill())
+                raise self._death()
             if time.monotonic() >= deadline:
                 raise HostProtocolError(f"the process that runs the scripts was not ready after {HELLO_SECONDS:.0f} s")
 
@@ -200,7 +203,13 @@ class Supervisor:
             if self._ended is not None:
                 return self._ended
             if not alive:
-                raise HostDiedError(self._process.kill())
+                raise self._death()
+
+    def _death(self) -> HostDiedError:
+        """What became of a host whose stream has ended."""
+        with self._interruptible:
+            status = self._process.wait(EXIT_SECONDS)
+        return HostDiedError(self._process.kill() if status is None else status)
 
     def _wait(self, timeout: float | None) -> bool:
         """Wait until something happens, and take it in. False: the host is gone, and all it had sent is taken in."""

@@ -1,0 +1,5 @@
+"""`python -m luspool` is the command `luspool`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""How a script is found and read, and what is said when it can't be."""
+
+import os
+from contextlib import nullcontext
+
+import pytest
+
+from luspool import source
+from luspool.errors import CannotLoadError, NotFoundError
+
+
+def read(path: object) -> bytes:
+    return source.read_script(str(path), nullcontext())
+
+
+def test_a_script_is_its_bytes_whatever_they_are(tmp_path):
+    script = tmp_path / "a.lus"
+    script.write_bytes(b"\xff\x00\r\n")
+    assert read(script) == b"\xff\x00\r\n"
+
+
+def test_a_missing_script_suggests_its_neighbour(tmp_path):
+    (tmp_path / "counter.lus").touch()
+    with pytest.raises(NotFoundError, match=r"did you mean .*/counter\.lus\?") as caught:
+        read(tmp_path / "conter.lus")
+    assert caught.value.exit_status == 127
+
+
+def test_a_missing_script_without_neighbours_names_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFoundError, match=f"the working directory is {tmp_path}"):
+        read("nowhere/main.lus")
+
+
+def test_a_directory_is_no_script(tmp_path):
+    with pytest.raises(CannotLoadError, match="is a directory") as caught:
+        read(tmp_path)
+    assert caught.value.exit_status == 126
+
+
+def test_an_unreadable_script_says_why(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")  # file modes do not bind root, who may run the tests
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(CannotLoadError, match="cannot read the script .*: Permission denied") as caught:
+        read(tmp_path / "a.lus")
+    assert caught.value.exit_status == 126
+
+
+def test_a_script_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(source, "SOURCE_LIMIT", 3 * 1024**2)
+    with pytest.raises(CannotLoadError, match="larger than 3 MiB"):
+        read("/dev/zero")
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(CannotLoadError):
+        read(tmp_path)
+    assert os.listdir("/proc/self/fd") == before

@@ -1,0 +1,215 @@
+"""The supervisor against hosts of every kind of misbehaviour: real processes that speak, or break, the protocol."""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from luspool.scheduler import supervisor, wire
+from luspool.scheduler.process import HostProcess
+from luspool.scheduler.supervisor import HostDiedError, HostProtocolError, Supervisor
+
+PREAMBLE = """
+import os, signal, socket, sys
+from luspool.scheduler import wire
+from luspool.scheduler.process import SOCKET_FD
+sock = socket.socket(fileno=SOCKET_FD)
+decoder = wire.Decoder(wire.FROM_SUPERVISOR)
+def send(*messages):
+    sock.sendall(b"".join(map(wire.encode, messages)))
+def receive():
+    while True:
+        for message in decoder:
+            return message
+        data = sock.recv(1 << 16)
+        if not data:
+            os._exit(0)
+        decoder.feed(data)
+"""
+HELLO = "send(wire.Hello(wire.VERSION)); start = receive()\n"
+END = "send(wire.TreeEnded(False, 0)); receive(); os._exit(0)\n"
+
+
+class Recorder:
+    """A listener that remembers."""
+
+    def __init__(self, chunks: tuple[bytes, ...] = ()) -> None:
+        self.heard: list[object] = []
+        self.failed = self.deadlocked = self.heard.append
+        self._chunks = list(chunks)
+
+    def write(self, stream: int, data: bytes) -> None:
+        self.heard.append((stream, data))
+
+    def read_input(self) -> bytes:
+        return self._chunks.pop(0) if self._chunks else b""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind():
+    fds, threads = sorted(os.listdir("/proc/self/fd")), threading.active_count()
+    yield
+    assert sorted(os.listdir("/proc/self/fd")) == fds
+    assert threading.active_count() == threads
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@contextmanager
+def host(code: str):
+    with HostProcess.start([sys.executable, "-I", "-c", PREAMBLE + code]) as process:
+        yield process
+
+
+def run(code: str, listener: Recorder | None = None, start: wire.Start | None = None) -> SimpleNamespace:
+    """What a run on this host gives: its end, what was heard, the host's exit status."""
+    listener = listener or Recorder()
+    with host(code) as process, open(os.devnull, "rb") as nothing:
+        supervisor_ = Supervisor(process, listener, nullcontext(), nothing.fileno())
+        ended = supervisor_.run(start or wire.Start(1, b""))
+        return SimpleNamespace(ended=ended, heard=listener.heard, exit_status=process.wait(0))
+
+
+def test_a_program_is_handed_over_and_its_end_comes_back():
+    result = run(HELLO + "send(wire.TreeEnded(True, len(start.program) + start.threads)); receive(); os._exit(9)")
+    assert result.ended == wire.TreeEnded(True, 1)
+    assert result.exit_status == 9  # it was let go in peace
+
+
+def test_a_program_larger_than_any_buffer_arrives_whole():
+    start = wire.Start(2, os.urandom(1 << 16) * 64)
+    code = HELLO + "import zlib; send(wire.TreeEnded(True, zlib.crc32(start.program))); receive(); os._exit(0)"
+    import zlib
+
+    assert run(code, start=start).ended.status == zlib.crc32(start.program)
+
+
+def test_output_arrives_in_order_and_whole_with_neighbours_joined():
+    code = HELLO + 'send(*(wire.Output(s, d) for s, d in [(1, b"a"), (1, b"b"), (2, b"c"), (1, b"d")]))\n' + END
+    heard = run(code).heard
+    assert b"".join(data for stream, data in heard if stream == 1) == b"abd"
+    assert heard[-2:] == [(2, b"c"), (1, b"d")]
+
+
+def test_reports_come_between_the_outputs_around_them():
+    failure = wire.Failed("error", "m", "t", "s", False)
+    deadlock = wire.Deadlocked(1, ("x",))
+    code = HELLO + f'send(wire.Output(1, b"a"), wire.{failure!r}, wire.{deadlock!r}, wire.Output(1, b"b"))\n' + END
+    assert run(code).heard == [(1, b"a"), failure, deadlock, (1, b"b")]
+
+
+def test_input_is_read_only_when_asked_for_and_once_for_each_time():
+    code = HELLO + "\n".join(
+        ["send(wire.WantInput()); first = receive().data", "send(wire.WantInput()); second = receive().data"]
+        + ["send(wire.Output(1, first + b'|' + second))", END]
+    )
+    assert run(code, Recorder((b"one", b"two", b"three"))).heard == [(1, b"one|two")]
+    untouched = Recorder((b"one",))
+    run(HELLO + END, untouched)
+    assert untouched.read_input() == b"one"
+
+
+def test_the_end_of_input_arrives_as_such():
+    code = HELLO + "send(wire.WantInput()); send(wire.Output(1, repr(receive()).encode()))\n" + END
+    assert run(code).heard == [(1, b"Input(data=b'')")]
+
+
+@pytest.mark.parametrize(
+    ("death", "status"),
+    [
+        ("os._exit(3)", 3),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
+        ("sock.shutdown(socket.SHUT_RDWR); sock.close(); signal.pause()", -signal.SIGKILL),
+    ],
+)
+def test_last_words_are_heard_before_a_death_is_reported(death, status):
+    listener = Recorder()
+    with pytest.raises(HostDiedError) as caught:
+        run(HELLO + f'send(wire.Output(1, b"last words")); {death}', listener)
+    assert caught.value.exit_status == status
+    assert listener.heard == [(1, b"last words")]
+
+
+def test_a_death_with_a_child_that_keeps_the_socket_open_is_seen_all_the_same():
+    code = HELLO + "(os.fork() or signal.pause()); os._exit(4)"
+    with pytest.raises(HostDiedError) as caught:
+        run(code)
+    assert caught.value.exit_status == 4
+
+
+def test_a_death_before_hello_brings_what_the_host_said_of_it():
+    with pytest.raises(HostDiedError) as caught:
+        run('sys.exit("no such module")')
+    assert caught.value.exit_status == 1
+    assert caught.value.diagnostics == b"no such module\n"
+
+
+def test_only_the_end_of_long_diagnostics_is_kept():
+    code = "os.write(2, b'x' * 1_000_000); sys.exit('the end')"
+    with pytest.raises(HostDiedError) as caught:
+        run(code)
+    assert caught.value.diagnostics.endswith(b"xthe end\n")
+    assert len(caught.value.diagnostics) == 64 * 1024
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("send(wire.Hello(wire.VERSION + 1)); signal.pause()", "another version"),
+        ("send(wire.WantInput()); signal.pause()", "another version"),
+        (HELLO + "send(wire.Hello(wire.VERSION)); signal.pause()", "Hello twice"),
+        (HELLO + "send(wire.Output(3, b'x')); signal.pause()", "stream 3"),
+        (HELLO + "sock.sendall(b'GET / HTTP/1.1'); signal.pause()", "no message of kind 71"),
+        (HELLO + "sock.sendall(b'O' + bytes([255] * 4)); signal.pause()", "4294967295 bytes"),
+    ],
+)
+def test_a_host_that_breaks_the_protocol_is_reported_at_once(code, fault):
+    with pytest.raises(HostProtocolError, match=fault):
+        run(code)
+
+
+def test_a_host_that_never_says_hello_meets_a_deadline(monkeypatch):
+    monkeypatch.setattr(supervisor, "HELLO_SECONDS", 0.05)
+    with pytest.raises(HostProtocolError, match="not ready"):
+        run("signal.pause()")
+
+
+def test_a_host_that_does_not_close_in_time_is_left_to_its_end(monkeypatch):
+    monkeypatch.setattr(supervisor, "SHUTDOWN_SECONDS", 0.01)
+    assert run(HELLO + "send(wire.TreeEnded(False, 0)); signal.pause()").exit_status is None
+
+
+def test_what_a_listener_raises_ends_the_run():
+    class Closed(Recorder):
+        def write(self, stream: int, data: bytes) -> None:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run(HELLO + "send(wire.Output(1, b'x')); signal.pause()", Closed())
+
+
+def test_a_host_starts_clean():
+    """No descriptor but four, no terminal, a session of its own, nothing on standard input."""
+    code = (
+        "from luspool.scheduler.process import close_inherited_descriptors\n"
+        "close_inherited_descriptors()\n" + HELLO + "fds = [os.readlink(f'/proc/self/fd/{fd}') for fd in range(4)]\n"
+        "facts = (sorted(map(int, os.listdir('/proc/self/fd')))[:-1], fds[0], fds[1] == fds[2],"
+        " os.getsid(0) == os.getpid(), os.read(0, 1))\n"
+        "send(wire.Output(1, repr(facts).encode()))\n" + END
+    )
+    leaked = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(leaked, True)
+    try:
+        heard = run(code).heard
+    finally:
+        os.close(leaked)
+    assert heard == [(1, b"([0, 1, 2, 3], '/dev/null', True, True, b'')")]
+
+
+def test_a_command_that_cannot_be_executed_leaves_nothing_behind(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        HostProcess.start([str(tmp_path / "python")])
