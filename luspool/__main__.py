@@ -1,5 +1,7 @@
 """`python -m luspool` is the command `luspool`."""
 
+import sys
+
 from .cli import main
 
-main()
+sys.exit(main())

@@ -11,7 +11,7 @@ from luspool.interrupts import Interrupts
 
 @pytest.fixture(autouse=True)
 def _same_handlers_afterwards():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
     for number, handler in before.items():
@@ -19,10 +19,13 @@ def _same_handlers_afterwards():
 
 
 def test_a_signal_interrupts_a_call_that_blocks():
+    # Whether the signal falls into the read or just before it: nothing else ends the read.
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     reading, writing = os.pipe()
-    with Interrupts() as interrupts, pytest.raises(Interrupted) as caught, interrupts.blocking:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.read(reading, 1)
+    with Interrupts() as interrupts:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(Interrupted) as caught, interrupts.blocking:
+            os.read(reading, 1)
     os.close(reading)
     os.close(writing)
     assert caught.value.exit_status == 143

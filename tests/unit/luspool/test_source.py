@@ -43,7 +43,7 @@ def test_an_unreadable_script_says_why(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")  # file modes do not bind root, who may run the tests
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(CannotLoadError, match="cannot read the script .*: Permission denied") as caught:
+    with pytest.raises(CannotLoadError, match=r"cannot read the script .*: Permission denied") as caught:
         read(tmp_path / "a.lus")
     assert caught.value.exit_status == 126
 

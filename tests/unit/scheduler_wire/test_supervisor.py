@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
@@ -83,8 +84,6 @@ def test_a_program_is_handed_over_and_its_end_comes_back():
 def test_a_program_larger_than_any_buffer_arrives_whole():
     start = wire.Start(2, os.urandom(1 << 16) * 64)
     code = HELLO + "import zlib; send(wire.TreeEnded(True, zlib.crc32(start.program))); receive(); os._exit(0)"
-    import zlib
-
     assert run(code, start=start).ended.status == zlib.crc32(start.program)
 
 
@@ -103,10 +102,8 @@ def test_reports_come_between_the_outputs_around_them():
 
 
 def test_input_is_read_only_when_asked_for_and_once_for_each_time():
-    code = HELLO + "\n".join(
-        ["send(wire.WantInput()); first = receive().data", "send(wire.WantInput()); second = receive().data"]
-        + ["send(wire.Output(1, first + b'|' + second))", END]
-    )
+    ask = "send(wire.WantInput()); chunks.append(receive().data)\n"
+    code = HELLO + "chunks = []\n" + ask + ask + "send(wire.Output(1, b'|'.join(chunks)))\n" + END
     assert run(code, Recorder((b"one", b"two", b"three"))).heard == [(1, b"one|two")]
     untouched = Recorder((b"one",))
     run(HELLO + END, untouched)
