@@ -12,7 +12,10 @@ _LONGEST_HELD: Final = 1 << 16
 
 
 class Console:
-    """Line buffering per stream (1 output, 2 errors): what ends with a newline is on its way when `write` returns."""
+    """Line buffering per stream (1 output, 2 errors): what ends with a newline is on its way when `write` returns.
+
+    The rest of a line is held until the line is whole, or the state waits or ends (`flush`).
+    """
 
     __slots__ = ("_held", "_input", "_port")
 

@@ -104,20 +104,20 @@ class Door:
         self._denials.append(text)
 
     def close(self) -> None:
-        """Let the last half line out, and give back what the state holds."""
-        self.console.flush()
+        """Give back what the state holds."""
         for file in self.files.values():
             file.close()
         self.files = {}
 
-    def last_error(self, where: bytes = b"?") -> bytes:
-        """The text of the failure of the last call that failed, at the script's position `where`."""
+    def last_error(self, where: bytes | None = None) -> bytes:
+        """The text of the failure of the last call that failed; with the script's position in it, if that is given."""
         last = self._last
         if isinstance(last, DeniedError):
-            text = encode(last.decision.message(self.program.path, decode(where)))
+            text = encode(last.decision.message(self.program.path, decode(where or b"?")))
             self.remember_denial(text)
             return text
-        return encode(last.text) if last else b"?"
+        text = encode(last.text) if last else b"?"
+        return text if where is None else where + b": " + text
 
     def last_errno(self) -> int | None:
         """The operating system's number for it, where it was its doing."""

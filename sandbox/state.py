@@ -59,6 +59,7 @@ class State:
                 return Ended(failure)
         waits = self._drive()
         door = self._door
+        door.console.flush()  # half a line is held while its state runs, no longer: a waiting state may end as it is
         if door.fault is not None:
             return Ended(self._failure("internal", "internal error of luspool in a host call", door.fault))
         if door.outcome is not None:

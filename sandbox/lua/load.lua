@@ -105,10 +105,10 @@ local function search(name, path, separator, replacement)
   for template in raw.string_gmatch(path, "[^;]+") do
     local file = replace(template, "?", name)
     if door(READABLE, file) then return file end
-    local text = door(LAST_ERROR, coroutines.position())
     if door(LAST_ERRNO) then
       tried[#tried + 1] = "\n\tno file '" .. file .. "'"
     else
+      local text = door(LAST_ERROR, coroutines.position())
       tried[#tried + 1] = "\n\t" .. text
       denial = denial or text
     end

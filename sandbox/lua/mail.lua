@@ -13,7 +13,7 @@ function mail.message(...)
   only_in_worker("message")
   if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
   local payload, problem = parts.codec.encode_one("message", (...))
-  if not payload then error(problem, 2) end
+  if not payload then parts.support.raise(problem) end
   while not door(MESSAGE, payload) do wait(2) end
 end
 

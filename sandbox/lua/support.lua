@@ -32,30 +32,34 @@ local function check_string(position, func, value)
 end
 
 -- A host call that fails answers `false`; its text is fetched by a second call, so that no Python exception can ever
--- become a Lua value.
+-- become a Lua value. Given the script's position, the text has it in it.
 
---- Raises the failure of the last call. `level` as for `error`, counted from the caller.
-local function fail(level)
-  error(door(LAST_ERROR, position()), level + 1)
+--- Raises `text` with the script's position before it, also where the library function was called by Lua's own `pcall`.
+local function raise(text)
+  error(position() .. ": " .. text, 0)
+end
+
+--- Raises the failure of the last call.
+local function fail()
+  error(door(LAST_ERROR, position()), 0)
 end
 
 --- A call whose failure is the script's error.
 local function must(...)
   local answer = door(...)
-  if answer == false then error(door(LAST_ERROR, position()), 3) end
+  if answer == false then fail() end
   return answer
 end
 
 --- The failure as Lua's io library gives it: nil, text and error number; a denial is raised all the same.
 local function outcome(answer)
   if answer ~= false then return answer end
-  local text = door(LAST_ERROR, position())
   local number = door(LAST_ERRNO)
-  if not number then error(text, 3) end
-  return nil, text, number
+  if not number then fail() end
+  return nil, door(LAST_ERROR), number
 end
 
 return {
   new_kind = new_kind, bad_argument = bad_argument, check_string = check_string,
-  fail = fail, must = must, outcome = outcome,
+  raise = raise, fail = fail, must = must, outcome = outcome,
 }

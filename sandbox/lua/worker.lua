@@ -35,11 +35,11 @@ function worker.create(path, ...)
     door(RELEASE, table_unpack(lost, 1, #lost < 200 and #lost or 200))
     lost = #lost > 200 and { table_unpack(lost, 201) } or {}
   end
-  if door(CREATE_PREPARE, path) == false then support.fail(2) end
+  if door(CREATE_PREPARE, path) == false then support.fail() end
   local payload, problem = encode(2, ...)
-  if not payload then error(problem, 2) end
+  if not payload then support.raise(problem) end
   local id = door(CREATE, payload)
-  if id == false then support.fail(2) end
+  if id == false then support.fail() end
   local handle = setmetatable({}, handle_metatable)
   ids[handle] = id
   return handle
@@ -53,7 +53,7 @@ function worker.send(handle, ...)
   local id = check_handle(1, "send", handle)
   if select("#", ...) == 0 then error("bad argument #2 to 'send' (value expected)", 2) end
   local payload, problem = encode_one("message", (...))
-  if not payload then error(problem, 2) end
+  if not payload then support.raise(problem) end
   while not door(SEND, id, payload) do wait(2) end
 end
 
@@ -94,7 +94,7 @@ local function pledge(...)
   local answers = { ... }
   for i = 1, count do
     local answer = door(PLEDGE, check_string(i, "pledge", answers[i]), position())
-    if answer == false then support.fail(2) end
+    if answer == false then support.fail() end
     answers[i] = answer == 1
   end
   return table_unpack(answers, 1, count)
