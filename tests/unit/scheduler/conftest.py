@@ -1,0 +1,192 @@
+"""Fake states for the tests of a host: scripts are Python generators that yield what a step returns."""
+
+import queue
+import threading
+
+import pytest
+
+from luspool.scheduler.host import Host
+from luspool.scheduler.protocol import (
+    ChildrenHaveMail,
+    Ended,
+    Failure,
+    InboxHasMail,
+    InboxHasRoom,
+    InputArrived,
+    OutboxHasRoom,
+    Returned,
+    Thrown,
+    Waiting,
+)
+
+PATIENCE = 60
+"""Seconds until a test that hangs is called failed; no test takes anywhere near as long."""
+
+
+class ScriptError(Exception):
+    """What a fake script raises to fail; any other exception is a fault of luspool itself."""
+
+
+class Script:
+    """A runnable around `script(self)`, a generator function. In it, `yield from self.peek()` and the like."""
+
+    def __init__(self, script, port):
+        self.port = port
+        self.create, self.is_running = port.create, port.is_running
+        self.closed = 0
+        self.executor = threading.Lock()
+        self.generator = script(self)
+
+    def step(self):
+        assert self.executor.acquire(blocking=False), "two threads inside one state"
+        try:
+            assert not self.closed
+            return next(self.generator)
+        except StopIteration as stop:
+            return Ended(stop.value or Returned())
+        except ScriptError as error:
+            return Ended(Failure("error", b"", str(error), "", "fake.lus"))
+        finally:
+            self.executor.release()
+
+    def location(self):
+        return f"fake.lus:{self.generator.gi_frame.f_lineno}"
+
+    def close(self):
+        assert self.executor.acquire(blocking=False), "closed while it ran"
+        self.closed += 1
+        self.generator.close()
+        self.executor.release()
+
+    def print(self, line):
+        self.port.write(1, f"{line}\n".encode())
+
+    def peek(self):
+        while (payload := self.port.peek()) is None:
+            yield Waiting(InboxHasMail())
+        return payload
+
+    def message(self, payload):
+        while not self.port.message(payload):
+            yield Waiting(OutboxHasRoom(len(payload)))
+
+    def send(self, child, payload):
+        while not self.port.send(child, payload):
+            yield Waiting(InboxHasRoom(child, len(payload)))
+
+    def receive(self, *children):
+        while (received := self.port.receive(children)) is None:
+            yield Waiting(ChildrenHaveMail(children))
+        if isinstance(received, Thrown):
+            raise ScriptError(received.failure.message)
+        return received.messages[0] if len(children) == 1 else received.messages
+
+    def read(self, size=None):
+        while True:
+            seen = self.port.input_seen()
+            data = self.port.read_input(size)
+            if data is not None:
+                return data
+            yield Waiting(InputArrived(seen))
+
+
+class Recorder:
+    """Events in the order in which they came. `chunks` answers `want_input`; None in it is the end of input."""
+
+    def __init__(self, chunks=()):
+        self.chunks = iter(chunks)
+        self.host = None
+        self.output = []
+        self.failures = []
+        self.deadlocks = []
+        self.results = queue.SimpleQueue()
+        self.over = set()
+        self.speaking = threading.Lock()
+
+    def heard(self, root=None):
+        assert self.speaking.acquire(blocking=False), "two callbacks at a time"
+        assert root not in self.over, "a tree was spoken of after its end"
+        self.speaking.release()
+
+    def write(self, stream, data):
+        self.heard()
+        self.output.append(data.decode().rstrip("\n"))
+
+    def want_input(self):
+        self.heard()
+        chunk = next(self.chunks, b"")
+        if chunk is None:
+            self.host.input_ended()
+        elif chunk:
+            self.host.input_arrived(chunk)
+
+    def failed(self, failure, state, root):
+        self.heard(root)
+        self.failures.append((failure.message if failure.kind == "error" else failure.kind, state == root))
+
+    def deadlocked(self, root, waits):
+        self.heard(root)
+        self.deadlocks.append(waits)
+
+    def tree_ended(self, root, result):
+        self.heard(root)
+        self.over.add(root)
+        self.results.put(result)
+
+
+class House:
+    """Hosts of one test. `run` runs one tree to its end; afterwards nothing may be left of anything."""
+
+    def __init__(self):
+        self.hosts = []
+        self.states = []
+
+    def make(self, script, port):
+        state = Script(script, port)
+        self.states.append(state)
+        return state
+
+    def host(self, threads=2, events=None, factory=None, mailbox_bytes=1000):
+        self.events = events if events is not None else Recorder()
+        host = Host(threads, factory or self.make, self.events, mailbox_bytes)
+        self.events.host = host
+        self.hosts.append(host)
+        return host
+
+    def run(self, script, **options):
+        host = self.host(**options)
+        host.start()
+        host.create_root(script)
+        self.result = self.events.results.get(timeout=PATIENCE)
+        assert host.shutdown(PATIENCE)
+        return self.events.output
+
+    def check_out(self):
+        for host in self.hosts:
+            assert host.shutdown(PATIENCE)
+            assert host.fault is None
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("executor-")]
+        assert {state.closed for state in self.states} <= {1}
+
+
+@pytest.fixture
+def house():
+    house = House()
+    yield house
+    house.check_out()
+
+
+@pytest.fixture
+def recorder():
+    """The class, for a test that gives its recorder some input."""
+    return Recorder
+
+
+@pytest.fixture
+def patience():
+    return PATIENCE
+
+
+@pytest.fixture
+def script_error():
+    return ScriptError
