@@ -141,8 +141,10 @@ local function start(main, names, payload)
   raw.collectgarbage()
 end
 
---- Drops all that keeps the script's data alive and collects it here, where the interpreter lock is not held.
+--- Before the state is closed, which holds the host's interpreter lock: what is large is dropped and collected here,
+-- where the lock is not held. 1 MB is closed in less time than that takes.
 local function free()
+  if raw.collectgarbage("count") < 1024 then return end
   for name in next, environment do environment[name] = nil end
   environment, parts, lazy, string, table, math, utf8 = nil
   coroutines.forget()
