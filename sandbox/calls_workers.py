@@ -15,6 +15,7 @@ from ..scheduler.protocol import (
     StateId,
     Thrown,
 )
+from . import codec
 from .calls import RefusedError, Scalar, decode, encode
 from .calls_code import read_source
 from .operations import Operation
@@ -53,7 +54,8 @@ def _receive(door: Door, *children: StateId) -> Scalar:
         door.condition = ChildrenHaveMail(children)
         return None
     if isinstance(answer, Thrown):
-        door.delivery = (answer.failure.value,)
+        # A failure of luspool itself has no value in the codec's form: the scheduler knows of no codec.
+        door.delivery = (answer.failure.value or codec.encode(answer.failure.message),)
         if answer.failure.kind == "denied":
             door.remember_denial(encode(answer.failure.message))
         return 1
