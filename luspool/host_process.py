@@ -42,12 +42,14 @@ class EventSender:
         self.send(wire.WantInput())
 
     def failed(self, failure: Failure, state: StateId, root: StateId) -> None:
-        message, trace, script = map(wire.clip, (failure.message, failure.traceback, failure.script))
-        self.send(wire.Failed(failure.kind, message, trace, script, is_root=state == root))
+        kind, message, trace, script = map(
+            wire.clip, (failure.kind, failure.message, failure.traceback, failure.script)
+        )
+        self.send(wire.Failed(kind, message, trace, script, is_root=state == root))
 
     def deadlocked(self, root: StateId, waits: Sequence[Wait]) -> None:
         lines = wait_lines(waits)
-        self.send(wire.Deadlocked(len(lines), tuple(wire.clip(line, 4096) for line in lines[: wire.WAITS_LIMIT])))
+        self.send(wire.Deadlocked(len(lines), tuple(map(wire.clip, lines[: wire.WAITS_LIMIT]))))
 
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         outcome = result.outcome

@@ -62,10 +62,8 @@ class HostProcess:
                 setsid=True,
                 setsigmask=(),
             )
-            # Nobody else waits for this child, so its number stays its own until it is reaped here.
-            pidfd = os.pidfd_open(pid)
         except BaseException:
-            ours.close()  # a host that did start exits at that
+            ours.close()
             os.close(reading)
             raise
         finally:
@@ -73,6 +71,15 @@ class HostProcess:
             os.close(writing)
         ours.setblocking(False)
         os.set_blocking(reading, False)
+        try:
+            # Nobody else waits for this child, so its number stays its own until it is reaped here.
+            pidfd = os.pidfd_open(pid)
+        except BaseException:
+            ours.close()
+            os.close(reading)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         return cls(pid, pidfd, ours, reading)
 
     def wait(self, seconds: float) -> int | None:

@@ -28,8 +28,8 @@ pressure sets in early; guessed."""
 INPUT_PIECE = 64 * 1024
 """Bytes of standard input per frame at most: one read of a pipe."""
 
-TEXT_LIMIT = 256 * 1024
-"""Bytes of a text for people (a message, a traceback) at most; longer ones are cut, see `clip`."""
+TEXT_LIMIT = 16 * 1024
+"""Bytes of a text for people (a message, a traceback) at most; longer ones are cut, see `clip`. Some screens full."""
 
 PROGRAM_LIMIT = 64 * 1024 * 1024
 """Bytes of a program (source and arguments) at most."""
@@ -125,7 +125,7 @@ class Failed(Message):
     script: str
     is_root: bool
     KIND = ord("F")
-    LIMIT = 4 * TEXT_LIMIT
+    LIMIT = 4 * (TEXT_LIMIT + _FIELD_HEADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Deadlocked(Message):
     waiting: int
     waits: tuple[str, ...]
     KIND = ord("D")
-    LIMIT = 4 * TEXT_LIMIT
+    LIMIT = WAITS_LIMIT * (TEXT_LIMIT + _FIELD_HEADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ FROM_HOST: tuple[type[Message], ...] = (Hello, Output, WantInput, Failed, Deadlo
 """What a supervisor may receive."""
 
 
-def clip(text: str, limit: int = TEXT_LIMIT // 2) -> str:
+def clip(text: str, limit: int = TEXT_LIMIT) -> str:
     """`text`, or as much of its beginning as fits into `limit` bytes, and a note of what was left out."""
     data = text.encode("utf-8", "surrogateescape")
     if len(data) <= limit:
