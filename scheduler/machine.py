@@ -130,7 +130,11 @@ class Machine:
         parent = receiver.parent
         if payload is not None and parent is not None and parent.phase is _WAITING:
             condition = parent.condition
-            if type(condition) is InboxHasRoom and condition.child == receiver.id and self._fits(receiver, condition):
+            if (
+                type(condition) is InboxHasRoom
+                and condition.child == receiver.id
+                and receiver.inbox.fits(condition.size)
+            ):
                 self._wake(parent)
         return payload
 
@@ -146,19 +150,21 @@ class Machine:
         ready = alive = False
         messages: list[bytes | None] = []
         for child in children:
-            payload = None if child is None else child.outbox.take()
+            payload = None if child is None else self._take_from(receiver, child)
             messages.append(payload)
-            if child is None:
-                continue
-            if payload is not None:
-                ready = True
-                if child.phase is _ENDED:
-                    self._forget_drained(receiver, child)
-                elif type(child.condition) is OutboxHasRoom and child.outbox.fits(child.condition.size):
-                    self._wake(child)
-            elif child.phase is not _ENDED:
-                alive = True
+            ready = ready or payload is not None
+            alive = alive or (child is not None and child.phase is not _ENDED)
         return Delivered(tuple(messages)) if ready or not alive else None
+
+    def _take_from(self, receiver: State, child: State) -> bytes | None:
+        payload = child.outbox.take()
+        if payload is None:
+            return None
+        if child.phase is _ENDED:
+            self._forget_drained(receiver, child)
+        elif type(child.condition) is OutboxHasRoom and child.outbox.fits(child.condition.size):
+            self._wake(child)
+        return payload
 
     def is_running(self, asker: State, child_id: StateId) -> bool:
         """See `Port.is_running`."""
@@ -250,21 +256,28 @@ class Machine:
     # --- waiting and waking --------------------------------------------------------------------------------------
 
     def holds(self, state: State, condition: Condition) -> bool:
-        """Whether `state` has nothing to wait for. Raises `NotAChildError` for a child that is not its own."""
-        match condition:
-            case InboxHasMail():
-                return state.inbox.used > 0
-            case ChildrenHaveMail(child_ids):
-                children = [state.children.get(name) or self._dead_child(state, name) for name in child_ids]
-                known = [child for child in children if child is not None]
-                return any(c.has_mail for c in known) or all(c.phase is _ENDED for c in known)
-            case OutboxHasRoom(size):
-                return state.parent is None or state.outbox.fits(size)
-            case InboxHasRoom(child_id):
-                child = state.children.get(child_id) or self._dead_child(state, child_id)
-                return child is None or child.phase is _ENDED or self._fits(child, condition)
-            case InputArrived(seen):
-                return self.input_seen > seen or self.input_ended
+        """Whether `state` has nothing to wait for. May raise `NotAChildError` for a child that is not its own."""
+        if isinstance(condition, InboxHasMail):
+            return state.inbox.used > 0
+        if isinstance(condition, ChildrenHaveMail):
+            return self._children_have_mail(state, condition)
+        if isinstance(condition, OutboxHasRoom):
+            return state.parent is None or state.outbox.fits(condition.size)
+        if isinstance(condition, InboxHasRoom):
+            child = state.children.get(condition.child) or self._dead_child(state, condition.child)
+            return child is None or child.phase is _ENDED or child.inbox.fits(condition.size)
+        return self.input_seen > condition.seen or self.input_ended
+
+    def _children_have_mail(self, state: State, condition: ChildrenHaveMail) -> bool:
+        own = state.children
+        alive = False
+        for child_id in condition.children:
+            child = own.get(child_id) or self._dead_child(state, child_id)
+            if child is not None:
+                if child.has_mail:
+                    return True
+                alive = True  # one that ended and is still known has mail
+        return not alive
 
     def _wait(self, state: State, condition: Condition) -> None:
         if self.holds(state, condition):
@@ -292,9 +305,10 @@ class Machine:
 
     def _mark_awaited(self, state: State, condition: ChildrenHaveMail) -> None:
         state.awaited_alive = 0
-        for child_id in set(condition.children):  # a child may be named twice, and ends only once
+        named = condition.children
+        for child_id in named if len(named) == 1 else set(named):  # one named twice still ends only once
             child = state.children.get(child_id)
-            if child is not None:  # and it lives: one that ended and is still known has mail
+            if child is not None:
                 child.awaited = condition
                 state.awaited_alive += 1
 
@@ -314,10 +328,6 @@ class Machine:
         elif isinstance(condition, InboxHasRoom):
             awaited = (condition.child,)
         return Blocked(state.id, condition, awaited, state.runnable)
-
-    @staticmethod
-    def _fits(child: State, condition: InboxHasRoom) -> bool:
-        return child.inbox.fits(condition.size)
 
     # --- ending --------------------------------------------------------------------------------------------------
 
