@@ -91,7 +91,8 @@ class Cursor:
         if self.kinds[self.i] != kind:
             what = f"'{self.text(opening)}'"
             place = "" if self.on_one_line(opening, self.i) else f" on line {self.line(opening)}"
-            self.fail(f"expected '{kind}' to close the {what}{place}, got {self.shown(self.i)}")
+            hint = "; '>' and '=' need a space between them" if kind == ">" and self.kinds[self.i] == ">=" else ""
+            self.fail(f"expected '{kind}' to close the {what}{place}, got {self.shown(self.i)}{hint}")
         self.i += 1
         return self.i - 1
 

@@ -79,7 +79,7 @@ class DeclarationParser(ExpressionParser):
         default = self.attributes()
         declared = self._declared_names(default)
         if any("group" in attributes.words for _, attributes in declared):
-            self._local_group(declared)
+            self._local_group(word + 1, declared)
             return
         last = self.i - 1
         variables = self._variables(declared)
@@ -202,7 +202,7 @@ class DeclarationParser(ExpressionParser):
 
     # --- local groups --------------------------------------------------------------------------------------------
 
-    def _local_group(self, declared: list[tuple[int, Attributes]]) -> None:
+    def _local_group(self, head: int, declared: list[tuple[int, Attributes]]) -> None:
         name, attributes = declared[0]
         if len(declared) > 1 or attributes.checks or len(attributes.words) > 1:
             self.fail("a local group is declared alone, with no other attribute", name)
@@ -216,11 +216,11 @@ class DeclarationParser(ExpressionParser):
                 self.fail(f"'{path}' is a field and not a local group", first)
             self._copy_fields(found, group)
             targets, sources = tuple(group.variables()), tuple(found.variables())
-            self.nodes.append(GroupCopy(name, equals, first, self.i - 1, targets, sources))
+            self.nodes.append(GroupCopy(head, equals, first, self.i - 1, targets, sources))
         else:
             parts = _Constructor()
             self._constructor(parts, group, declares=True)
-            self._group_statement(parts, name, equals, declares=True)
+            self._group_statement(parts, head, equals, declares=True)
         self.scopes.declare(spelling, group)
 
     def group_assignment(self, group: Group, head: int) -> None:

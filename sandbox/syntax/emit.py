@@ -77,9 +77,9 @@ class Emitter:
         self._after[index] = self._after.get(index, "") + text
 
     def _drop(self, first: int, last: int) -> None:
-        """Take these tokens out, but not a line break within them."""
+        """Take these tokens out; a space is left, since they may have kept two words apart."""
         for index in range(first, last + 1):
-            self._instead[index] = ""
+            self._instead[index] = " "
 
     def _helper(self, name: str) -> str:
         if name not in self.helpers:
@@ -163,7 +163,7 @@ class Emitter:
     @_rewrite.register
     def _(self, node: Provide) -> None:
         self._instead[node.word] = "do return "
-        self._close(node.last, " end")
+        self._close(node.last, " end ")
 
     @_rewrite.register
     def _(self, node: From) -> None:
@@ -174,7 +174,7 @@ class Emitter:
             self._instead[first] = f" {', '.join(node.fields)}"
         elif len(node.fields) == 1:
             self._open(first, " (")
-            self._close(node.last, f").{node.fields[0]}")
+            self._close(node.last, f").{node.fields[0]} ")
         else:
             # The parameter is called as the script calls the table, so that Lua's errors name it.
             subject = node.subject or "value"
@@ -208,15 +208,15 @@ class Emitter:
     @_rewrite.register
     def _(self, node: GroupStatement) -> None:
         for index in node.dropped:
-            self._instead[index] = ""
+            self._drop(index, index)
         for value in node.values[1:]:
             self._open(value, ", ")
         self._drop(node.head, node.equals - 1)
         self._instead[node.head] = ", ".join(node.targets)
         if not node.targets:
-            self._instead[node.equals] = ""
+            self._drop(node.equals, node.equals)
             if node.declares:
-                self._instead[node.head - 1] = ""
+                self._drop(node.head - 1, node.head - 1)
 
     @_rewrite.register
     def _(self, node: GroupCopy) -> None:
@@ -225,14 +225,15 @@ class Emitter:
         self._instead[node.head] = _list(node.targets)
         self._instead[node.first] = _list(node.sources)
         if not node.targets:
-            self._instead[node.head - 1] = self._instead[node.equals] = ""
+            self._drop(node.head - 1, node.head - 1)
+            self._drop(node.equals, node.equals)
 
     @_rewrite.register
     def _(self, node: CheckedLocal) -> None:
         kept = {index for first, last in node.checks for index in range(first, last + 1)}
         for index in range(node.word + 1, node.last + 1):
             if index not in kept:
-                self._instead[index] = ""
+                self._drop(index, index)
         self._instead[node.word] = f"local {', '.join(node.holders)} = "
         for first, _ in node.checks[1:]:
             self._open(first, ", ")

@@ -62,7 +62,7 @@ class Parser(DeclarationParser):
             self.level -= 1
             if kind == "return":
                 break
-            if self.kinds[self.i] == "(" and kind != ";":
+            if self.kinds[self.i] == "(" and self.nodes:  # without a node before it, nothing there is rewritten
                 self.nodes.append(Boundary(self.i - 1))
         if self.kinds[self.i] not in _BLOCK_ENDS:
             self.fail(f"expected the end of the block after 'return', got {self.shown(self.i)}")
@@ -309,6 +309,8 @@ class Parser(DeclarationParser):
         plain = chain.form is Form.NAME
         while self.accept(","):
             at = self.i
+            if self.kinds[at] not in ("name", "("):
+                self.fail(f"expected a variable after ',', got {self.shown(at)}")
             chain = self.chain()
             plain = plain and chain.form is Form.NAME
             targets.append(self._target(chain, at))

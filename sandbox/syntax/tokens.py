@@ -29,6 +29,7 @@ _WORDS = re.compile(
     | (?P<number> (?: 0[xX](?:[pP][+-]?|[0-9a-fA-F.])*+ | \.?[0-9](?:[eE][+-]?|[0-9a-fA-F.])*+ ) [A-Za-z0-9_]*+)
     | (?P<comment> --\[(?P<comment_level>=*+)\[ [\s\S]*? \](?P=comment_level)\] | --(?!\[=*+\[)[^\r\n]*+)
     | (?P<mark> \.\.\.|\.\.|==|~=|<=|>=|<<|>>|//|::|\[(?!=*+\[)|(?!--)[-+*/%^\#&~|<>=(){{}}\];:,.?`])
+    | (?P<wrong> [\s\S])
     """,
     re.VERBOSE,
 )
@@ -86,8 +87,6 @@ class _Reader:
         """Read up to the end, or to where the text of an interpolated string has been read: gives where to go on."""
         add = self._add
         for word in _WORDS.finditer(self.source, position):
-            if word.start() != position:
-                break
             kind = word.lastgroup
             if kind in ("space", "comment"):
                 position = word.end()
@@ -107,12 +106,11 @@ class _Reader:
             elif kind == "name":
                 name = word[0]
                 add(name if name in RESERVED else "name", start, position)
-            else:
-                kind = "number" if kind == "number" else "string"
+            elif kind == "string" or kind == "number":
                 _check(kind, word[0], start)
                 add(kind, start, position)
-        if position < len(self.source):
-            raise _unreadable(self.source, position)
+            else:
+                raise _unreadable(self.source, start)
         return None
 
     def _read_text(self, began: int, position: int) -> int:

@@ -53,12 +53,12 @@ def translate(source: bytes, name: str, *, strict_globals: bool = False) -> Tran
     if not _AMBIGUOUS.search(text) and _is_lua(plain):
         return Translation(plain, ())
     try:
-        body, helpers = _rewritten(text.decode("latin-1"))
+        body, helpers = rewrite(text)
     except Problem as problem:
         if _is_lua(plain):  # what means something in Lua is never refused
             return Translation(plain, ())
         raise fault_at(problem.offset + skipped, problem.message, source, name) from None
-    return Translation(_chunk(prefix, body.encode("latin-1"), helpers), tuple(helpers))
+    return Translation(_chunk(prefix, body, helpers), tuple(helpers))
 
 
 def _is_lua(text: bytes) -> bool:
@@ -71,11 +71,14 @@ def _is_lua(text: bytes) -> bool:
     return bool(lua.eval(b"function(text) return (load(text, '=', 't', nil)) ~= nil end")(text))
 
 
-def _rewritten(source: str) -> tuple[str, dict[str, str]]:
-    """The script in Lua, and the helpers it needs with the names they have in it."""
-    parser = _parsed(source)
+def rewrite(text: bytes) -> tuple[bytes, dict[str, str]]:
+    """The text in Lua, parsed and emitted whether it needs that or not; and the names it has for the helpers it needs.
+
+    Raises Problem, with an offset in the text.
+    """
+    parser = _parsed(text.decode("latin-1"))
     emitter = Emitter(parser.tokens, parser.names)
-    return emitter.emit(parser.nodes), emitter.helpers
+    return emitter.emit(parser.nodes).encode("latin-1"), emitter.helpers
 
 
 def _parsed(source: str) -> Parser:
