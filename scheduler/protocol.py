@@ -69,7 +69,8 @@ class Failure:
 
     `kind` is one word: "error" (the script raised it), "denied" (an uncaught denial), "load" (missing file, syntax
     error), "internal" (luspool's own fault); later issues add limits and crashes. `value` is the error value in the
-    message codec's form, which the parent's `receive` throws. `message` and `traceback` are for people; `script`
+    message codec's form, which the parent's `receive` throws; empty for an "internal" failure that the scheduler itself
+    made, since it knows no codec: `message` is what there is to throw then. `message` and `traceback` are for people; `script`
     is the path as the creator gave it.
     """
 

@@ -242,9 +242,9 @@ def test_a_storm_on_four_threads_loses_and_doubles_nothing(house, seed):
                     echoed, count = (yield from self.receive(child)).split()
                     assert int(echoed) == number
                     total += int(count)
-                yield from self.message(b"%d %d" % (number, total))
                 if number == rounds - 1:
                     self.print("counted")
+                yield from self.message(b"%d %d" % (number, total))
 
         return script
 
