@@ -8,6 +8,7 @@ because orderly interpreter shutdown would wait for executors that are inside a 
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -67,6 +68,8 @@ class EventSender:
 def main() -> NoReturn:
     """Serve one supervisor at the socket that it left at descriptor `SOCKET_FD`; see `scheduler.process`."""
     close_inherited_descriptors()
+    gc.freeze()  # what was imported stays for good: no collection looks at it again
+    gc.enable()
     try:
         _serve(socket.socket(fileno=SOCKET_FD))
     except BaseException:  # the supervisor shows what lands on standard error as the reason
