@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _STDIN: Final = 0
 _OUTPUTS: Final = (1, 2)
+_MAX_FILES: Final = 64
+"""Files that one state may have open. Descriptors belong to the host, whose other states need some too. Guessed."""
 
 
 def _getenv(door: Door, name: bytes) -> bytes | None:
@@ -35,6 +37,8 @@ def _open(door: Door, path: bytes, mode: bytes) -> int:
     if mode not in (b"r", b"rb"):
         raise RefusedError(f"{decode(path)}: files can only be opened for reading here", errno.EACCES)
     with naming(path), allowed_file(door.decide, decode(path)) as file:
+        if len(door.files) >= _MAX_FILES:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         opened = OpenFile(file.open_for_reading())
     number = max(door.files, default=max(_OUTPUTS)) + 1
     door.files[number] = opened

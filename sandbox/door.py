@@ -32,6 +32,8 @@ from .program import Program
 from .readers import OpenFile
 from .shared import Shared
 
+_REMEMBERED_BYTES: Final = 4096
+"""Bytes of each, from its end: a script chooses how long the names are that it is denied."""
 _REMEMBERED_DENIALS: Final = 16
 """Texts of denials that a state remembers, to tell an uncaught denial from any other error."""
 
@@ -101,7 +103,7 @@ class Door:
         """Keep a denial's text, so that the state's end can be told apart as a denial if nobody catches it."""
         if self._denials is None:
             self._denials = deque(maxlen=_REMEMBERED_DENIALS)
-        self._denials.append(text)
+        self._denials.append(text[-_REMEMBERED_BYTES:])
 
     def close(self) -> None:
         """Give back what the state holds."""
@@ -138,7 +140,8 @@ def _returned(door: Door) -> None:
 
 
 def _exit(door: Door, status: int) -> None:
-    door.outcome = Exited(status)
+    if door.outcome is None:  # where the state can't be left at once, the script may call it again
+        door.outcome = Exited(status)
 
 
 def _part(_: Door, name: bytes) -> bytes:

@@ -12,8 +12,12 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
-from .calls import RefusedError, decode
+from .calls import RefusedError, decode, encode
+
+_PATH_MAX: Final = 4096
+"""Bytes of a path that Linux takes, its NUL included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,19 @@ class LocatedFile:
         """A descriptor that reads this file. OSError where that is not possible, or it is no regular file.
 
         Anything but a regular file is refused: reading a pipe or a terminal may wait for ever, and that would hold
-        the executor thread; a device may never end.
+        the executor thread; a device may never end. So are the kernel's own files, which only look regular: through
+        /proc/self a script would read the host's memory and environment. A file without a name is one that somebody
+        else has open, such as shared memory, reached through /proc as well.
         """
-        mode = os.fstat(self.descriptor).st_mode
-        if stat.S_ISDIR(mode):
+        found = os.fstat(self.descriptor)
+        if stat.S_ISDIR(found.st_mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode) or found.st_dev == os.stat("/proc").st_dev:
             raise OSError(errno.EINVAL, "Not a regular file")
-        return os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        if found.st_nlink == 0:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        # Not to block: tracefs has files that look regular and wait for an event.
+        return os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 @contextmanager
@@ -46,13 +55,18 @@ def allowed_file(decide: Callable[[str, str], None], path: str) -> Iterator[Loca
     """
     if "\0" in path:
         raise OSError(errno.EINVAL, "Path with a NUL byte")
+    name = encode(path)
+    if len(name) > _PATH_MAX:  # no file has such a path, and resolving a long one takes time that grows as its square
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(name, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        decide("fs:read", os.path.realpath(path))
+        decide("fs:read", decode(os.path.realpath(name)))
         raise
     try:
-        real_path = os.readlink(f"/proc/self/fd/{descriptor}")
+        real_path = decode(os.readlink(b"/proc/self/fd/%d" % descriptor))
+        if not real_path.startswith("/"):  # a pipe or a socket, reached through /dev/stdin, has no path of its own
+            real_path = decode(os.path.realpath(name))
         decide("fs:read", real_path)
         yield LocatedFile(descriptor, real_path)
     finally:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import Final
 
 _CHUNK: Final = 1 << 16
 """Bytes asked of a source at once. Guessed: the size at which Linux pipes and read-ahead work in one piece."""
+_MAX_ITEM: Final = 256 << 20
+"""Bytes that one read may give. They lie in the host's memory before they are the state's, whose limits don't count
+them there. Guessed: more than anybody reads in one piece."""
 _MAX_NUMERAL: Final = 200
 """Characters of a numeral that are looked at (Lua's L_MAXLENNUM)."""
+_LEAST_OFFSET: Final = -(1 << 63)
 _SPACE: Final = frozenset(b" \t\n\r\f\v")
 _DIGITS: Final = frozenset(b"0123456789")
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -95,6 +100,8 @@ class Reader:
     def _more(self) -> bool:
         if self._ended:
             return False
+        if len(self._buffer) > _MAX_ITEM:
+            raise OSError(errno.EFBIG, f"More than {_MAX_ITEM} bytes in one read")
         piece = self._fill()
         if piece is None:
             raise NotYetError
@@ -171,6 +178,8 @@ class OpenFile:
         how = {b"set": os.SEEK_SET, b"cur": os.SEEK_CUR, b"end": os.SEEK_END}[whence]
         if how == os.SEEK_CUR:
             offset -= self.reader.buffered
+        if offset < _LEAST_OFFSET:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         position = os.lseek(self._descriptor, offset, how)
         self.reader.discard()
         return position

@@ -13,15 +13,16 @@ local base = {
 
 function base.tostring(...)
   if select("#", ...) == 0 then error("bad argument #1 to 'tostring' (value expected)", 2) end
-  return text((...))
+  return text((...), 1)
 end
 
 -- A finaliser runs when the collector likes, also while the state is being closed, where nothing can stop it. Lua looks
 -- for the field only here, so refusing it here is complete. The rest is what Lua checks, said at the script's position.
-function base.setmetatable(t, metatable)
+function base.setmetatable(t, ...)
+  local metatable = (...)
   if type(t) ~= "table" then parts.support.bad_argument(1, "setmetatable", "table", t) end
-  if metatable ~= nil then
-    if type(metatable) ~= "table" then error("bad argument #2 to 'setmetatable' (nil or table expected)", 2) end
+  if metatable ~= nil or select("#", ...) == 0 then
+    if type(metatable) ~= "table" then parts.support.bad_argument(2, "setmetatable", "nil or table", metatable) end
     if rawget(metatable, "__gc") ~= nil then
       error("__gc metamethods do not exist in the sandbox (use a to-be-closed variable)", 2)
     end
@@ -34,10 +35,15 @@ end
 --- One line in one host call, so that no other state's output can come in between.
 function base.print(...)
   local count = select("#", ...)
-  if count == 1 and type((...)) == "string" then return door(WRITE, 1, (...) .. "\n") end
-  local parts = { ... }
-  for i = 1, count do parts[i] = text(parts[i]) end
-  door(WRITE, 1, concat(parts, "\t", 1, count) .. "\n")
+  local line
+  if count == 1 then
+    line = text((...), 2)
+  else
+    local parts = { ... }
+    for i = 1, count do parts[i] = text(parts[i], 2) end
+    line = concat(parts, "\t", 1, count)
+  end
+  door(WRITE, 1, line .. "\n")
 end
 
 return base

@@ -55,11 +55,10 @@ local lazy = setmetatable({}, { __mode = "k" })
 local function fill(library)
   local record = lazy[library]
   if not record.part then return record end
-  local source = parts[record.part].library
-  record.part = nil
-  for name, value in next, source do
+  for name, value in next, parts[record.part].library do
     if rawget(library, name) == nil then rawset(library, name, value) end
   end
+  record.part = nil -- last: an error on the way here (no stack or memory left) is then made good by the next use
   return record
 end
 
@@ -73,6 +72,10 @@ local lazy_metatable = {
       return parts.absent(record.label .. "." .. key)
     end
     return value
+  end,
+  __newindex = function(library, key, value)
+    fill(library) -- otherwise a function that the script takes out would come back
+    rawset(library, key, value)
   end,
   __pairs = function(library)
     fill(library)
@@ -100,7 +103,8 @@ environment.debug = lazy_library({}, "failure", "debug", " debug gethook getinfo
 environment.io = lazy_library({}, "io", "io", " popen tmpfile ")
 environment.network = lazy_library({}, nil, "network", "*")
 environment.os = lazy_library({}, "os", "os", " execute remove rename tmpname ")
-environment.package = lazy_library({}, "load", "package", " loadlib ")
+parts.package = lazy_library({}, "load", "package", " loadlib ")
+environment.package = parts.package
 environment.worker = lazy_library(core.mail(raw, door, coroutines, parts, is_worker), "worker")
 environment._G = environment
 

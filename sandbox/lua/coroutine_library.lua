@@ -6,17 +6,18 @@ local rawequal, error, type, bad_argument = raw.rawequal, raw.error, raw.type, p
 local WAIT, REFUSED, is_main = coroutines.WAIT, coroutines.REFUSED, coroutines.is_main
 
 --- What a resumption gave: WAIT goes up to our own resumer and the answer comes back down; all else is the script's.
-local function relay(co, ok, first, ...)
-  if ok and rawequal(first, WAIT) then
+local function relay(co, ok, ...)
+  if ok and rawequal((...), WAIT) then
     if isyieldable() then return relay(co, resume(co, yield(WAIT))) end
     return relay(co, resume(co, REFUSED))
   end
-  return ok, first, ...
+  return ok, ...
 end
 
 --- The same for `wrap`, where errors are raised: as Lua does, with the coroutine closed and the caller's position added.
-local function unwrap(co, ok, first, ...)
-  if ok then return first, ... end
+local function unwrap(co, ok, ...)
+  if ok then return ... end
+  local first = (...)
   if status(co) == "dead" then
     local closed, err = close(co)
     if not closed then first = err end
@@ -27,7 +28,7 @@ end
 return { library = {
   create = create, status = status,
   resume = function(co, ...)
-    if type(co) ~= "thread" then bad_argument(1, "resume", "coroutine", co) end
+    if type(co) ~= "thread" then bad_argument(1, "resume", "thread", co) end
     return relay(co, resume(co, ...))
   end,
   wrap = function(f)
@@ -46,12 +47,12 @@ return { library = {
   end,
   isyieldable = function(co)
     if co == nil then co = running() end
-    if type(co) ~= "thread" then bad_argument(1, "isyieldable", "coroutine", co) end
+    if type(co) ~= "thread" then bad_argument(1, "isyieldable", "thread", co) end
     return not is_main(co) and isyieldable(co)
   end,
   close = function(co)
     if co == nil then co = running() end
-    if type(co) ~= "thread" then bad_argument(1, "close", "coroutine", co) end
+    if type(co) ~= "thread" then bad_argument(1, "close", "thread", co) end
     if is_main(co) then error("cannot close the main coroutine", 2) end
     return close(co)
   end,

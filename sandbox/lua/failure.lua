@@ -1,6 +1,6 @@
 -- How a script fails, in words: tracebacks and error values that are not strings. Needed once, at the end, if at all.
 local raw, door, _, _, parts = ...
-local type, string_gsub = raw.type, raw.string_gsub
+local type, string_gsub, check_integer = raw.type, raw.string_gsub, parts.support.check_integer
 
 --- The traceback without the guarded library's own frames, which tell a script's author nothing.
 local function traceback(...)
@@ -21,7 +21,7 @@ local function describe(problem)
   if kind == "number" or kind == "nil" or kind == "boolean" then return raw.tostring(problem) end
   local metatable = raw.getmetatable(problem)
   if metatable and raw.rawget(metatable, "__tostring") ~= nil then
-    local ok, text = raw.pcall(raw.public_tostring, problem)
+    local ok, text = raw.pcall(raw.public_tostring, problem, 1)
     if ok then return text end
   end
   return "(error object is a " .. raw.public_type(problem) .. " value)"
@@ -36,9 +36,13 @@ local function report(problem, trace)
 end
 
 local function public_traceback(co, message, level)
-  if type(co) ~= "thread" then co, message, level = raw.co_running(), co, message end
+  local own, first = raw.co_running(), 2
+  if type(co) ~= "thread" then co, message, level, first = own, co, message, 1 end
   if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
-  return (message and message .. "\n" or "") .. traceback(co, nil, level or 1)
+  level = level == nil and (co == own and 1 or 0) or check_integer(first + 1, "traceback", level)
+  -- On the running coroutine, this function and `traceback` lie above the caller.
+  local text = traceback(co, nil, co == own and level + 2 or level)
+  return message and message .. "\n" .. text or text
 end
 
 return { library = { traceback = public_traceback }, traceback = traceback, report = report }

@@ -7,6 +7,8 @@ local type, error, select, tonumber, setmetatable = raw.type, raw.error, raw.sel
 local string_sub, string_format, table_unpack = raw.string_sub, raw.string_format, raw.table_unpack
 local check_string, bad_argument, wait = support.check_string, support.bad_argument, coroutines.wait
 
+local EMFILE <const> = 24
+
 local numbers = setmetatable({}, { __mode = "k" })  -- file -> its number, false once closed
 local lost = {}                                     -- numbers of files that were collected while open
 
@@ -17,8 +19,9 @@ local file_metatable = support.new_kind("userdata", "FILE*", {
     return numbers[file] and string_format("file (0x%08x)", numbers[file]) or "file (closed)"
   end,
   __gc = function(file)
-    -- May run in the middle of anything: only notes the number, which the next `open` passes on.
-    if numbers[file] then lost[#lost + 1] = numbers[file] end
+    -- May run in the middle of anything: only notes the number, which the next `open` passes on. The file can still
+    -- be found in a weak table of the script's, and must then be a closed one.
+    if numbers[file] then lost[#lost + 1], numbers[file] = numbers[file], false end
   end,
   __close = function(file) if numbers[file] then methods.close(file) end end,
 })
@@ -34,51 +37,51 @@ local default_input, default_output = stdin, stdout
 
 --- The number of an open file, or the error that Lua gives.
 local function number_of(file, func)
-  local number = file ~= nil and numbers[file]
+  local number
+  if file ~= nil then number = numbers[file] end
   if number then return number end
   if number == false then error("attempt to use a closed file", 3) end
   return bad_argument(1, func, "FILE*", file)
 end
 
---- One item. The host answers `true` while standard input has nothing yet.
-local function read_item(number, kind, size)
-  while true do
-    local answer = door(FILE_READ, number, kind, size)
-    if answer ~= true then return answer end
-    wait(4)
-  end
-end
-
-local function read_format(number, format, argument)
+--- What a format asks for, in the host's words, and a size. Here and below `level` is that of the caller's caller for
+--- `error`: 2 where the caller was called by the script or by a tail call.
+local function parse_format(format, argument, level)
   if type(format) == "number" then
     local size = raw.math_tointeger(format)
-    if not size or size < 0 then error("bad argument #" .. argument .. " to 'read' (invalid format)", 4) end
-    return read_item(number, "b", size)
+    if size and size >= 0 then return "b", size end
+  else
+    format = check_string(argument, "read", format, level + 1)
+    if string_sub(format, 1, 1) == "*" then format = string_sub(format, 2) end
+    local kind = string_sub(format, 1, 1)
+    if kind == "l" or kind == "L" or kind == "a" or kind == "n" then return kind end
   end
-  format = check_string(argument, "read", format)
-  if string_sub(format, 1, 1) == "*" then format = string_sub(format, 2) end
-  local kind = string_sub(format, 1, 1)
-  if kind == "n" then
-    local digits = read_item(number, "n")
-    return digits and tonumber(digits)
+  error("bad argument #" .. argument .. " to 'read' (invalid format)", level + 1)
+end
+
+--- One item; nil at the end, false on an error. The host answers `true` while standard input has nothing yet.
+local function read_item(level, number, kind, size)
+  while true do
+    local answer = door(FILE_READ, number, kind, size)
+    if answer ~= true then
+      if kind == "n" and answer then return tonumber(answer) end
+      return answer
+    end
+    wait(level + 1)
   end
-  if kind ~= "l" and kind ~= "L" and kind ~= "a" then
-    error("bad argument #" .. argument .. " to 'read' (invalid format)", 4)
-  end
-  return read_item(number, kind)
 end
 
 --- What `read` gives: the items up to and with the first that failed (nil), or nil, message, number on an error.
-local function read(number, ...)
+local function read(level, number, ...)
   local count = select("#", ...)
   if count == 0 then
-    local line = read_item(number, "l")
+    local line = read_item(level, number, "l")
     if line == false then return support.outcome(false) end
     return line
   end
   local items = { ... }
   for i = 1, count do
-    local item = read_format(number, items[i], i)
+    local item = read_item(level, number, parse_format(items[i], i, level))
     if item == false then return support.outcome(false) end
     items[i] = item
     if item == nil then return table_unpack(items, 1, i) end
@@ -96,7 +99,7 @@ local function write(file, number, ...)
   return file
 end
 
-function methods.read(file, ...) return read(number_of(file, "read"), ...) end
+function methods.read(file, ...) return read(2, number_of(file, "read"), ...) end
 function methods.write(file, ...) return write(file, number_of(file, "write"), ...) end
 
 function methods.flush(file)
@@ -111,11 +114,11 @@ end
 
 function methods.seek(file, whence, offset)
   local number = number_of(file, "seek")
-  whence = whence == nil and "cur" or check_string(2, "seek", whence)
+  whence = whence == nil and "cur" or check_string(1, "seek", whence)
   if whence ~= "set" and whence ~= "cur" and whence ~= "end" then
-    error("bad argument #2 to 'seek' (invalid option '" .. whence .. "')", 2)
+    error("bad argument #1 to 'seek' (invalid option '" .. whence .. "')", 2)
   end
-  offset = offset == nil and 0 or raw.math_tointeger(offset) or bad_argument(3, "seek", "integer", offset)
+  offset = offset == nil and 0 or support.check_integer(2, "seek", offset)
   return support.outcome(door(FILE_SEEK, number, whence, offset))
 end
 
@@ -132,7 +135,7 @@ local function line_iterator(file, owned, ...)
   return function()
     local number = numbers[file]
     if not number then error("file is already closed", 2) end
-    local items = raw.table_pack(read(number, table_unpack(formats, 1, count)))
+    local items = raw.table_pack(read(3, number, table_unpack(formats, 1, count)))
     if items[1] == nil then
       if items[2] then error(items[2], 2) end
       if owned then methods.close(file) end
@@ -149,14 +152,32 @@ end
 
 local io = { stdin = stdin, stdout = stdout, stderr = stderr }
 
+--- Gives collected files back to the host. The list is taken away first: a finaliser may add to it at any time.
+local function close_lost()
+  local gone = lost
+  lost = {}
+  for i = 1, #gone do door(FILE_CLOSE, gone[i]) end
+end
+
 local function open(path, mode)
-  if #lost > 0 then
-    for i = 1, #lost do door(FILE_CLOSE, lost[i]) end
-    lost = {}
-  end
+  close_lost()
   local number, text, code = support.outcome(door(FILE_OPEN, path, mode))
+  if code == EMFILE then
+    -- A script that leaves closing to the collector has met the limit before the collector's time had come.
+    raw.collectgarbage()
+    close_lost()
+    number, text, code = support.outcome(door(FILE_OPEN, path, mode))
+  end
   if number then return new_file(number) end
   return nil, text, code
+end
+
+--- As `open`, for the functions that raise what is wrong. `level` as for `error`, counted from the caller.
+local function must_open(path, mode, level)
+  local file, problem = open(path, mode)
+  if file then return file end
+  -- The host's text begins with the path.
+  error("cannot open file '" .. path .. "' (" .. string_sub(problem, #path + 3) .. ")", level + 1)
 end
 
 function io.open(path, mode)
@@ -168,17 +189,15 @@ end
 
 function io.lines(path, ...)
   if path == nil then return methods.lines(default_input, ...) end
-  local file, problem = open(check_string(1, "lines", path), "r")
-  if not file then error(problem, 2) end
+  path = check_string(1, "lines", path)
+  local file = must_open(path, "r", 2)
   return line_iterator(file, true, ...), nil, nil, file
 end
 
 function io.input(file)
   if file == nil then return default_input end
-  if type(file) == "string" then
-    local opened, problem = open(file, "r")
-    if not opened then error(problem, 2) end
-    default_input = opened
+  if type(file) == "string" or type(file) == "number" then
+    default_input = must_open(file .. "", "r", 2)
   else
     number_of(file, "input")
     default_input = file
@@ -188,10 +207,8 @@ end
 
 function io.output(file)
   if file == nil then return default_output end
-  if type(file) == "string" then
-    local opened, problem = open(file, "w")
-    if not opened then error(problem, 2) end
-    default_output = opened
+  if type(file) == "string" or type(file) == "number" then
+    default_output = must_open(file .. "", "w", 2)
   else
     number_of(file, "output")
     default_output = file
@@ -200,7 +217,7 @@ function io.output(file)
 end
 
 function io.close(file) return methods.close(file == nil and default_output or file) end
-function io.read(...) return read(number_of(default_input, "read"), ...) end
+function io.read(...) return read(2, number_of(default_input, "read"), ...) end
 function io.write(...) return write(default_output, number_of(default_output, "write"), ...) end
 
 function io.type(...)

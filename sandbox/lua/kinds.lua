@@ -19,15 +19,17 @@ local function public_type(...)
 end
 
 --- What `tostring` is for scripts. A `__tostring` metamethod is called from Lua rather than from C, so it may wait.
+--- `level` as for `error`, counted from the caller.
 local function text(value, level)
   local metatable = getmetatable(value)
   local convert = metatable and rawget(metatable, "__tostring")
-  if convert == nil then return tostring(value) end
+  -- Absent, or so odd (a callable table, no function at all) that Lua may deal with it alone.
+  if type(convert) ~= "function" then return tostring(value) end
   local converted = convert(value)
   local kind = type(converted)
   if kind == "string" then return converted end
   if kind == "number" then return converted .. "" end
-  error("'__tostring' must return a string", level or 3)
+  error("'__tostring' must return a string", level + 1)
 end
 
 return { type = public_type, text = text }

@@ -1,16 +1,14 @@
 -- The run-time helpers of the language: what emitted text calls, and what the library needs to know of enums.
 --
--- The chunk takes one table of functions as they are before any script has run, and gives one of helpers:
---   raw.error, raw.pcall, raw.type, raw.tostring, raw.rawget, raw.setmetatable, raw.next, raw.ipairs-free:
---   raw.getmetatable (debug.getmetatable: also behind __metatable), raw.concat (table.concat), raw.sub (string.sub),
---   raw.reverse (string.reverse), raw.tointeger (math.tointeger).
--- `raw.pcall` may be the runtime's own; it decides what a script can catch. All helpers are Lua functions that are
--- free of C boundaries, so that a wait or a slice's end inside a script's function can suspend the whole state.
+-- The chunk takes one table of functions as they were before any script ran (those named below; getmetatable is the
+-- debug library's, which sees behind __metatable) and gives one of helpers.
+-- `raw.pcall` may be the runtime's own; it decides what a script can catch. No helper calls a script's function
+-- through C, so that a wait or a slice's end inside that function can suspend the whole state.
 
 local raw = ...
 local error, pcall, type, tostring = raw.error, raw.pcall, raw.type, raw.tostring
 local rawget, setmetatable, getmetatable = raw.rawget, raw.setmetatable, raw.getmetatable
-local concat, sub, reverse, tointeger = raw.concat, raw.sub, raw.reverse, raw.tointeger
+local concat, sub, reverse, tointeger = raw.table_concat, raw.string_sub, raw.string_reverse, raw.math_tointeger
 
 local language = {}
 

@@ -24,7 +24,8 @@ local function read_all(reader)
   while true do
     local piece = reader()
     if piece == nil or piece == "" then return table_concat(pieces, "", 1, count) end
-    if type(piece) ~= "string" then error("reader function must return a string", 0) end
+    if type(piece) == "number" then piece = piece .. "" end
+    if type(piece) ~= "string" then error("reader function must return a string", 4) end -- 4: `load`'s caller
     count = count + 1
     pieces[count] = piece
   end
@@ -47,6 +48,7 @@ function chunks.load(chunk, chunkname, mode, ...)
   local env = globals
   if select("#", ...) > 0 then env = (...) end
   mode = mode == nil and "bt" or check_string(3, "load", mode)
+  if type(chunk) == "number" then chunk = chunk .. "" end
   if type(chunk) == "string" then
     return compile_text(chunk, chunkname == nil and chunk or check_string(2, "load", chunkname), mode, env)
   end
@@ -59,7 +61,7 @@ end
 --- nil and message where the file can't be read or compiled; a denial is raised.
 local function load_path(path, mode, env)
   local source, problem = support.outcome(door(READ_SOURCE, path))
-  if not source then return nil, "cannot read " .. problem end
+  if not source then return nil, "cannot open " .. problem end
   return compile_text(source, "@" .. path, mode, env)
 end
 
@@ -78,9 +80,13 @@ end
 
 -- package and require, as in Lua, less what loads native code. -----------------------------------------------------
 
-local package = {
+-- What `require` uses whatever becomes of the fields of the same names, as in Lua; `path` and `searchers` it looks up in
+-- `package`, the table that the script sees.
+local loaded, preload = {}, {}
+local package = parts.package
+local library = {
   config = "/\n;\n?\n!\n-\n", cpath = "", path = "./?.lus;./?.lua;./?/init.lus;./?/init.lua",
-  loaded = {}, preload = {},
+  loaded = loaded, preload = preload,
 }
 
 --- Replaces each plain `from` (one character or more, no pattern) in `text`.
@@ -116,7 +122,7 @@ local function search(name, path, separator, replacement)
   return nil, table_concat(tried), denial
 end
 
-function package.searchpath(name, path, separator, replacement)
+function library.searchpath(name, path, separator, replacement)
   local file, tried = search(check_string(1, "searchpath", name), check_string(2, "searchpath", path),
     separator == nil and "." or check_string(3, "searchpath", separator),
     replacement == nil and "/" or check_string(4, "searchpath", replacement))
@@ -124,15 +130,18 @@ function package.searchpath(name, path, separator, replacement)
   return nil, tried
 end
 
-package.searchers = {
+library.searchers = {
   function(name)
-    local loader = package.preload[name]
+    name = check_string(1, "searcher", name)
+    local loader = preload[name]
     if loader ~= nil then return loader, ":preload:" end
     return "\n\tno field package.preload['" .. name .. "']"
   end,
   function(name)
-    if type(package.path) ~= "string" then error("'package.path' must be a string", 0) end
-    local file, tried, denial = search(name, package.path, ".", "/")
+    name = check_string(1, "searcher", name)
+    local path = package.path
+    if type(path) ~= "string" then error("'package.path' must be a string", 0) end
+    local file, tried, denial = search(name, path, ".", "/")
     if not file then
       if denial then error("module '" .. name .. "' not found:" .. tried .. "\n\t" .. denial, 0) end
       return tried
@@ -147,7 +156,6 @@ package.searchers = {
 
 function chunks.require(name)
   name = check_string(1, "require", name)
-  local loaded = package.loaded
   local value = loaded[name]
   if value then return value end
   support.must(ALLOW_LOAD)
@@ -167,8 +175,10 @@ function chunks.require(name)
   error("module '" .. name .. "' not found:" .. table_concat(tried), 2)
 end
 
-for _, name in raw.next, { "_G", "coroutine", "debug", "io", "math", "os", "string", "table", "utf8" } do
-  package.loaded[name] = raw.rawget(globals, name)
+for _, name in raw.next, {
+  "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8", "worker",
+} do
+  loaded[name] = raw.rawget(globals, name)
 end
 
-return { library = package, chunks = chunks }
+return { library = library, chunks = chunks }

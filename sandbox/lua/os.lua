@@ -9,7 +9,8 @@ local library = {
 }
 
 function library.getenv(name)
-  return support.must(GETENV, check_string(1, "getenv", name))
+  local value = support.must(GETENV, check_string(1, "getenv", name))
+  return value
 end
 
 -- The locale belongs to the whole process: it can be asked for and "set" to what it is.
@@ -24,8 +25,7 @@ function library.exit(code, _)
   if code == nil or code == true then status = 0
   elseif code == false then status = 1
   else
-    status = raw.math_tointeger(code)
-    if not status then support.bad_argument(1, "exit", "integer", code) end
+    status = support.check_integer(1, "exit", code)
   end
   door(EXIT, status)
   coroutines.wait(2)

@@ -1,6 +1,7 @@
 -- Basic functions that few scripts call.
 local raw, door, _, _, parts = ...
-local error, select, concat, string_sub, collectgarbage = raw.error, raw.select, raw.table_concat, raw.string_sub, raw.collectgarbage
+local error, select, concat, string_sub = raw.error, raw.select, raw.table_concat, raw.string_sub
+local collectgarbage = raw.collectgarbage
 local check_string = parts.support.check_string
 
 local rare = {}
@@ -23,13 +24,13 @@ end
 local harmless = { count = true, collect = true, step = true, isrunning = true }
 local ignored = { stop = 0, restart = 0, incremental = "incremental", generational = "incremental", param = 0 }
 function rare.collectgarbage(option, argument)
-  if option == nil then option = "collect" end
+  option = option == nil and "collect" or check_string(1, "collectgarbage", option)
   if harmless[option] then
     return collectgarbage(option, option == "step" and raw.math_tointeger(argument) or nil)
   end
   local answer = ignored[option]
   if answer then return answer end
-  error("bad argument #1 to 'collectgarbage' (invalid option '" .. raw.tostring(option) .. "')", 2)
+  error("bad argument #1 to 'collectgarbage' (invalid option '" .. option .. "')", 2)
 end
 
 return rare

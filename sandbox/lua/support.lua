@@ -2,6 +2,14 @@
 local raw, door, coroutines = ...
 local error, type, position = raw.error, raw.type, coroutines.position
 local type_names, sealed, public_type = raw.type_names, raw.sealed, raw.public_type
+local math_tointeger, tonumber = raw.math_tointeger, raw.tonumber
+
+--- Raises Lua's own text for a wrong argument, at the caller of the library function that calls this (or that ends with
+--- a tail call of it, or of something that does).
+local function bad_argument(position, func, expected, value, level)
+  local got = value == nil and "nil" or public_type(value)
+  error("bad argument #" .. position .. " to '" .. func .. "' (" .. expected .. " expected, got " .. got .. ")", level or 3)
+end
 
 --- Makes the private metatable of a new kind whose values don't travel: `name` is what `type` says, `label` what error
 --- messages call it.
@@ -11,24 +19,27 @@ local function new_kind(name, label, metatable)
   metatable.__name = label
   metatable.__index = metatable.__index or refuse
   metatable.__newindex = metatable.__newindex or refuse
+  function metatable.__len() error("attempt to get length of a " .. label .. " value", 2) end
+  function metatable.__pairs(value) bad_argument(1, "for iterator", "table", value) end
   type_names[metatable] = name
   sealed[metatable] = label
   return metatable
 end
 
---- Raises Lua's own text for a wrong argument, at the caller of the library function that calls this (or that ends with
---- a tail call of it, or of something that does).
-local function bad_argument(position, func, expected, value, level)
-  local got = value == nil and "nil" or public_type(value)
-  error("bad argument #" .. position .. " to '" .. func .. "' (" .. expected .. " expected, got " .. got .. ")", level or 3)
+--- The integer in `value`, converted as Lua's own library does.
+local function check_integer(position, func, value)
+  local integer = math_tointeger(value)
+  if integer then return integer end
+  if not tonumber(value) then return bad_argument(position, func, "number", value) end
+  error("bad argument #" .. position .. " to '" .. func .. "' (number has no integer representation)", 3)
 end
 
 --- The string in `value`, numbers converted as Lua's own library does.
-local function check_string(position, func, value)
+local function check_string(position, func, value, level)
   local kind = type(value)
   if kind == "string" then return value end
   if kind == "number" then return value .. "" end
-  return bad_argument(position, func, "string", value)
+  return bad_argument(position, func, "string", value, level)
 end
 
 -- A host call that fails answers `false`; its text is fetched by a second call, so that no Python exception can ever
@@ -60,6 +71,6 @@ local function outcome(answer)
 end
 
 return {
-  new_kind = new_kind, bad_argument = bad_argument, check_string = check_string,
+  new_kind = new_kind, bad_argument = bad_argument, check_string = check_string, check_integer = check_integer,
   raise = raise, fail = fail, must = must, outcome = outcome,
 }

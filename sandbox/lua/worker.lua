@@ -13,9 +13,10 @@ local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
 local lost = {}                                 -- numbers whose handles were collected; told to the host in bulk
 
 local handle_metatable = support.new_kind("userdata", "worker handle", {
-  __tostring = function(handle) return string_format("worker: 0x%08x", ids[handle]) end,
-  -- A finaliser may run in the middle of anything: it only notes the number.
-  __gc = function(handle) lost[#lost + 1] = ids[handle] end,
+  __tostring = function(handle) return string_format("worker: 0x%08x", ids[handle] or 0) end,
+  -- A finaliser may run in the middle of anything: it only notes the number. The handle can still be found in a weak
+  -- table of the script's, and must then be good for nothing.
+  __gc = function(handle) lost[#lost + 1], ids[handle] = ids[handle], nil end,
 })
 
 local function check_handle(position_, func, value)
@@ -27,14 +28,19 @@ local function rethrow()
   error(decode(door(DELIVERY, 0)), 0)
 end
 
+--- Tells the host of lost handles. The list is taken away first: a finaliser may add to it at any time.
+local function release(ids_)
+  lost = {}
+  for first = 1, #ids_, 200 do
+    door(RELEASE, table_unpack(ids_, first, first + 199 < #ids_ and first + 199 or #ids_))
+  end
+end
+
 local worker = {}
 
 function worker.create(path, ...)
   path = check_string(1, "create", path)
-  if #lost > 0 then
-    door(RELEASE, table_unpack(lost, 1, #lost < 200 and #lost or 200))
-    lost = #lost > 200 and { table_unpack(lost, 201) } or {}
-  end
+  if #lost > 0 then release(lost) end
   if door(CREATE_PREPARE, path) == false then support.fail() end
   local payload, problem = encode(2, ...)
   if not payload then support.raise(problem) end

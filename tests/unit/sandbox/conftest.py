@@ -1,0 +1,167 @@
+"""A scheduler's side that tests play by hand, and a shorthand that runs a script against it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+
+from luspool.permissions import Origin, Pledge, PledgeSet, Rule
+from luspool.sandbox import Program, Sandbox, codec
+from luspool.scheduler.protocol import Delivered, Ended, Failure, NotAChildError, Thrown, Waiting
+
+
+class FakePort:
+    """A `Port` whose mailboxes are lists, filled and emptied by the test."""
+
+    def __init__(self, *, is_worker=False):
+        self.is_worker = is_worker
+        self.inbox = deque()
+        self.outbox = []
+        self.outbox_full = False
+        self.full = set()  # children whose inbox is full
+        self.sent = []
+        self.children = {}
+        self.items = {}  # child -> deque of payloads and failures
+        self.dead = set()
+        self.released = []
+        self.written = {1: b"", 2: b""}
+        self.input = deque()  # b"" is its end, and is never taken
+
+    def create(self, spec):
+        child = len(self.children) + 1
+        self.children[child] = spec
+        self.items[child] = deque()
+        return child
+
+    def message(self, payload):
+        if not self.outbox_full:
+            self.outbox.append(payload)
+        return not self.outbox_full
+
+    def _own(self, child):
+        if child not in self.children or child in self.released:
+            raise NotAChildError(child)
+        return child
+
+    def send(self, child, payload):
+        if self._own(child) in self.full:
+            return False
+        self.sent.append((child, payload))
+        return True
+
+    def receive(self, children):
+        queues = [self.items[self._own(child)] for child in children]
+        for queue in queues:
+            if queue and isinstance(queue[0], Failure):
+                return Thrown(queue.popleft())
+        if not any(queues) and not self.dead.issuperset(children):
+            return None
+        return Delivered(tuple(queue.popleft() if queue else None for queue in queues))
+
+    def peek(self):
+        return self.inbox.popleft() if self.inbox else None
+
+    def is_running(self, child):
+        return self._own(child) not in self.dead
+
+    def release(self, children):
+        self.released += children
+
+    def has_parent(self):
+        return self.is_worker
+
+    def write(self, stream, data):
+        self.written[stream] += data
+
+    def input_seen(self):
+        return 0
+
+    def read_input(self, size):
+        assert size is None
+        if not self.input:
+            return None
+        return self.input.popleft() if self.input[0] else b""
+
+    # what tests ask
+
+    @property
+    def output(self):
+        return self.written[1].decode("utf-8", "surrogateescape")
+
+    @property
+    def lines(self):
+        return self.output.splitlines()
+
+
+class Script:
+    """A state that runs a script; closed at the end of the test."""
+
+    def __init__(self, sandbox, source, options):
+        text = source if isinstance(source, bytes) else source.encode("utf-8", "surrogateescape")
+        self.port = options.pop("port", None) or FakePort(is_worker=options.pop("is_worker", False))
+        directory = options.pop("directory", "/")
+        held = pledge_rules(options.pop("held", ()), directory)
+        ceiling = pledge_rules(options.pop("allow", ()), directory)
+        arguments = codec.encode(*options.pop("arguments", ()))
+        path = options.pop("path", "main.lus")
+        pledges = PledgeSet.root(held=held, ceiling=ceiling)
+        self.state = sandbox.new_state(Program(path, text, arguments, pledges, **options), self.port)
+
+    def step(self):
+        return self.state.step()
+
+    def waits_for(self):
+        """Step, and what the state then waits for."""
+        result = self.step()
+        assert isinstance(result, Waiting), result
+        return result.condition
+
+    def end(self):
+        """Step, and how the state ended."""
+        result = self.step()
+        assert isinstance(result, Ended), result
+        return result.outcome
+
+    def failure(self):
+        outcome = self.end()
+        assert isinstance(outcome, Failure), outcome
+        return outcome
+
+
+def pledge_rules(texts, directory):
+    return [Rule(Pledge.parse(text).bind(directory), Origin.flag("-P", text)) for text in texts]
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    return Sandbox({"HOME": "/home/somebody", "EMPTY": ""}, "/")
+
+
+@pytest.fixture
+def lus(sandbox):
+    """`lus(source, held=, allow=, is_worker=, port=, arguments=, path=)`: a script, not yet stepped."""
+    scripts = []
+
+    def make(source, **options):
+        scripts.append(Script(sandbox, source, options))
+        return scripts[-1]
+
+    yield make
+    for script in scripts:
+        script.state.close()
+
+
+@pytest.fixture
+def printed(lus):
+    """Runs a script to its good end and gives the lines it printed."""
+
+    def run(source, **options):
+        script = lus(source, **options)
+        result = script.step()
+        assert isinstance(result, Ended), result
+        assert not isinstance(result.outcome, Failure), result.outcome
+        script.state.close()  # lets an unfinished line out
+        return script.port.lines
+
+    return run
