@@ -68,9 +68,9 @@ class Failure:
     """Why a state failed, in plain values that may cross any border.
 
     `kind` is one word: "error" (the script raised it), "denied" (an uncaught denial), "load" (missing file, syntax
-    error), "internal" (luspool's own fault); later issues add limits and crashes. `value` is the error value in the
-    message codec's form, which the parent's `receive` throws; empty for an "internal" failure that the scheduler itself
-    made, since it knows no codec: `message` is what there is to throw then. `message` and `traceback` are for people; `script`
+    error), "internal" (luspool's own fault); limits and crashes will be added. `value` is the error value in the
+    message codec's form, which the parent's `receive` throws; it is empty where the scheduler itself made an "internal"
+    failure, since it knows no codec: throw `message` then. `message` and `traceback` are for people; `script`
     is the path as the creator gave it.
     """
 

@@ -87,10 +87,11 @@ def test_trees_of_a_host_that_never_started_are_cancelled(house, patience):
     assert house.states == []
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("end", ["cancel", "shutdown"])
-def test_a_state_cancelled_inside_its_step_has_no_effect_any_more(house, patience, end):
+def test_a_state_cancelled_inside_its_step_has_no_effect_any_more(house, patience, end, threads):
     gate = Gate()
-    host = house.host(threads=1)
+    host = house.host(threads)
     host.start()
     root = host.create_root(gate.script)
     assert gate.entered.wait(patience)
