@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from .faults import Problem, excerpt
+from .faults import Problem, TooDeepProblem, excerpt
 from .scope import FreshNames, Scopes
 from .tokens import Tokens
 from .tree import Node
@@ -109,4 +109,5 @@ class Cursor:
         """Enter a construct that nests that many levels deeper in the emitted text."""
         self.level += levels
         if self.level > LEVEL_LIMIT:
-            self.fail(f"chunk has too many syntax levels (the limit is {LEVEL_LIMIT})")
+            message = f"chunk has too many syntax levels (the limit is {LEVEL_LIMIT})"
+            raise TooDeepProblem(self.tokens.starts[self.i], message)

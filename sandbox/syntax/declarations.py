@@ -56,7 +56,9 @@ class DeclarationParser(ExpressionParser):
                     result.words.add(self.text(word))
                 else:
                     self.i = word
+                    self.descend()
                     self.chain()
+                    self.level -= 1
                     result.checks.append((word, self.i - 1))
                 if not self.accept(","):
                     break

@@ -173,14 +173,15 @@ class ExpressionParser(Cursor):
     def _index(self, base: int, *, statement: bool) -> Form:
         opening = self.i
         self.i += 1
+        self.descend(2)  # as for a slice, which shows only after its first bound
         if self.kinds[self.i] != ",":
             self.expression()
         if self.kinds[self.i] != ",":
             self.expect_closing("]", opening)
+            self.level -= 2
             return Form.FIELD
         comma = self.i
         self.i += 1
-        self.descend(2)
         if self.kinds[self.i] != "]":
             self.expression()
         self.nodes.append(Slice(base, opening, comma, self.expect_closing("]", opening), statement))

@@ -24,6 +24,10 @@ class Problem(Exception):  # noqa: N818 - never leaves this package: `translate`
         self.message = message
 
 
+class TooDeepProblem(Problem):
+    """The text nests deeper than it can be read: nothing is known of what follows."""
+
+
 class SyntaxFault(Exception):  # noqa: N818 - the public name; it is a fault of the script, not of luspool
     """A script that cannot be compiled.
 

@@ -232,7 +232,9 @@ class Parser(DeclarationParser):
 
     def _provide(self) -> None:
         word = self.i
+        self.descend()
         self._given_values()
+        self.level -= 1
         self.nodes.append(Provide(word, self.i - 1))
 
     def _given_values(self) -> None:

@@ -106,7 +106,7 @@ class _Reader:
             elif kind == "name":
                 name = word[0]
                 add(name if name in RESERVED else "name", start, position)
-            elif kind == "string" or kind == "number":
+            elif kind in ("string", "number"):
                 _check(kind, word[0], start)
                 add(kind, start, position)
             else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lupa import lua55
 
 from .emit import Emitter
-from .faults import UTF8_BOM, Problem, fault_at
+from .faults import UTF8_BOM, Problem, TooDeepProblem, fault_at
 from .statements import OrdinaryWordError, Parser, parse
 from .tokens import read_tokens
 
@@ -55,7 +55,8 @@ def translate(source: bytes, name: str, *, strict_globals: bool = False) -> Tran
     try:
         body, helpers = rewrite(text)
     except Problem as problem:
-        if _is_lua(plain):  # what means something in Lua is never refused
+        # What means something in Lua is not refused; but a text that wasn't read to its end may be Lus as well.
+        if not isinstance(problem, TooDeepProblem) and _is_lua(plain):
             return Translation(plain, ())
         raise fault_at(problem.offset + skipped, problem.message, source, name) from None
     return Translation(_chunk(prefix, body, helpers), tuple(helpers))
@@ -91,7 +92,7 @@ def _parsed(source: str) -> Parser:
             ordinary |= {found.word}
         except RecursionError:
             # The parser needs at most three frames a level; only a caller deep in its own recursion comes here.
-            raise Problem(0, "chunk has too many syntax levels for the stack that is left") from None
+            raise TooDeepProblem(0, "chunk has too many syntax levels for the stack that is left") from None
 
 
 def _chunk(prefix: bytes, body: bytes, helpers: dict[str, str]) -> bytes:

@@ -153,7 +153,7 @@ class GroupStatement:
 
 @dataclass(frozen=True, slots=True)
 class GroupCopy:
-    """`local h <group> = g`: `head` is the token after `local`, `first` to `last` the path of the group that is copied."""
+    """`local h <group> = g`: `head` is the token after `local`, `first` to `last` the path of `g`."""
 
     head: int
     equals: int
