@@ -8,12 +8,33 @@ local base = {
   _VERSION = "Lua 5.5", assert = raw.assert, error = raw.error, getmetatable = raw.public_getmetatable,
   ipairs = raw.ipairs, next = raw.next, pairs = raw.pairs, pcall = raw.pcall, rawequal = raw.rawequal,
   rawget = raw.rawget, rawlen = raw.rawlen, rawset = raw.rawset, select = raw.select,
-  tonumber = raw.tonumber, type = kinds.type, xpcall = raw.xpcall,
+  type = kinds.type, xpcall = raw.xpcall,
 }
 
 function base.tostring(...)
   if select("#", ...) == 0 then error("bad argument #1 to 'tostring' (value expected)", 2) end
   return text((...), 1)
+end
+
+-- An enum's number is its position. The checks are Lua's own, said at the script's position.
+function base.tonumber(...)
+  local value, numeral_base = ...
+  local kind = type(value)
+  if kind == "table" then
+    local sendable = raw.special[getmetatable(value)]
+    if sendable then
+      local _, position = sendable.parts(value)
+      return position
+    end
+  elseif kind == "nil" and select("#", ...) == 0 then
+    error("bad argument #1 to 'tonumber' (value expected)", 2)
+  end
+  if numeral_base == nil then return raw.tonumber(value) end
+  local integer = raw.math_tointeger(numeral_base)
+  if not integer then parts.support.bad_argument(2, "tonumber", "number", numeral_base) end
+  if kind ~= "string" then parts.support.bad_argument(1, "tonumber", "string", value) end
+  if integer < 2 or integer > 36 then error("bad argument #2 to 'tonumber' (base out of range)", 2) end
+  return raw.tonumber(value, integer)
 end
 
 -- A finaliser runs when the collector likes, also while the state is being closed, where nothing can stop it. Lua looks

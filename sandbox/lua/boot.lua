@@ -88,10 +88,10 @@ local function lazy_library(library, part, label, absent)
   return setmetatable(library, lazy_metatable)
 end
 
--- What a message can carry beyond tables and scalars. Enums are the language part's, which may not be here yet.
-raw.special = {}
-raw.kinds = setmetatable({}, { __index = function(kinds_, kind)
-  return parts.language and rawget(kinds_, kind)
+-- Values that are neither scalars nor plain tables, yet can be sent (see codec.lua): enums. A message may bring one before
+-- anything here has made one.
+raw.kinds = setmetatable({}, { __index = function(sendable, kind)
+  return parts.language and rawget(sendable, kind)
 end })
 
 local string, table, math, utf8 = string, table, math, utf8

@@ -1,7 +1,5 @@
--- The run-time helpers of the language: what emitted text calls, and what the library needs to know of enums.
+-- The run-time helpers of the language: what emitted text calls. All that is in the returned table may end up in a script.
 --
--- The chunk takes one table of functions as they were before any script ran (those named below; getmetatable is the
--- debug library's, which sees behind __metatable) and gives one of helpers.
 -- `raw.pcall` may be the runtime's own; it decides what a script can catch. No helper calls a script's function
 -- through C, so that a wait or a slice's end inside that function can suspend the whole state.
 
@@ -157,16 +155,25 @@ end
 
 language.enum = enum_new
 
--- For the library and the message codec, never for a script -----------------------------------------------------------
-
-language.enum_metatable = metatable
-language.enum_new = enum_new
-
--- The names of the value's enum, the value's position among them, and the enum's identity; nothing for other values.
--- The names are the enum's own array: not to be changed nor given away.
-function language.enum_parts(value)
-  local part = parts[value]
-  if part then return part.enum.names, part.position, part.enum end
-end
+-- What `type` says of enums, and how messages carry them (see codec.lua): a copy is a new enum, whose values belong
+-- together as the sender's did.
+local record = {
+  name = "enum", kind = 1,
+  parts = function(value)
+    local part = parts[value]
+    return part.enum, part.position, part.enum.names
+  end,
+  make = function(names)
+    local seen = {}
+    for position = 1, #names do
+      if seen[names[position]] then return nil end
+      seen[names[position]] = true
+    end
+    return enum_new(names)
+  end,
+  at = function(first, position) return parts[first].enum.values[position] end,
+}
+raw.type_names[metatable] = "enum"
+raw.special[metatable], raw.kinds[record.kind] = record, record
 
 return language

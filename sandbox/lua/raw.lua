@@ -23,8 +23,8 @@ return {
   os_clock = os.clock, os_date = os.date, os_difftime = os.difftime, os_time = os.time,
 
   -- Filled by the parts that make values of a private kind (see kinds.lua): metatable -> what `type` says of its tables,
-  -- and metatable -> what a message that can't carry one calls it.
-  type_names = {}, sealed = {},
+  -- metatable -> what a message that can't carry one calls it, and metatable -> how a message carries one.
+  type_names = {}, sealed = {}, special = {},
 
   -- The codec's limits: bytes of one message, tables inside tables.
   max_bytes = 0x7fffffff, max_depth = 10000000,

@@ -5,10 +5,17 @@ local raw = {
   error = error, pcall = pcall, type = type, tostring = tostring, rawget = rawget, setmetatable = setmetatable,
   getmetatable = debug.getmetatable, table_concat = table.concat, string_sub = string.sub,
   string_reverse = string.reverse, math_tointeger = math.tointeger,
+  type_names = {}, special = {}, kinds = {},
 }
 local language = assert(load(language_source, "=language", "t"))(raw)
 local output = {}
-local env = setmetatable({ enum_parts = language.enum_parts, real_tostring = tostring }, { __index = _G })
+local function enum_parts(value)
+  local record = raw.special[debug.getmetatable(value)]
+  if not record then return end
+  local enum, position, names = record.parts(value)
+  return names, position, enum
+end
+local env = setmetatable({ enum_parts = enum_parts, real_tostring = tostring }, { __index = _G })
 env._G = env
 function env.print(...)
   local values = table.pack(...)
