@@ -112,14 +112,14 @@ local function search(name, path, separator, replacement)
     local file = replace(template, "?", name)
     if door(READABLE, file) then return file end
     if door(LAST_ERRNO) then
-      tried[#tried + 1] = "\n\tno file '" .. file .. "'"
+      tried[#tried + 1] = "no file '" .. file .. "'"
     else
       local text = door(LAST_ERROR, coroutines.position())
-      tried[#tried + 1] = "\n\t" .. text
+      tried[#tried + 1] = text
       denial = denial or text
     end
   end
-  return nil, table_concat(tried), denial
+  return nil, table_concat(tried, "\n\t"), denial
 end
 
 function library.searchpath(name, path, separator, replacement)
@@ -135,7 +135,7 @@ library.searchers = {
     name = check_string(1, "searcher", name)
     local loader = preload[name]
     if loader ~= nil then return loader, ":preload:" end
-    return "\n\tno field package.preload['" .. name .. "']"
+    return "no field package.preload['" .. name .. "']"
   end,
   function(name)
     name = check_string(1, "searcher", name)
@@ -143,7 +143,7 @@ library.searchers = {
     if type(path) ~= "string" then error("'package.path' must be a string", 0) end
     local file, tried, denial = search(name, path, ".", "/")
     if not file then
-      if denial then error("module '" .. name .. "' not found:" .. tried .. "\n\t" .. denial, 0) end
+      if denial then error("module '" .. name .. "' not found:\n\t" .. tried .. "\n\t" .. denial, 0) end
       return tried
     end
     local loader, problem = load_path(file, "t", globals)
@@ -170,7 +170,7 @@ function chunks.require(name)
       if loaded[name] == nil then loaded[name] = true end
       return loaded[name], extra
     end
-    if type(loader) == "string" then tried[#tried + 1] = loader end
+    if type(loader) == "string" then tried[#tried + 1] = "\n\t" .. loader end
   end
   error("module '" .. name .. "' not found:" .. table_concat(tried), 2)
 end
