@@ -115,11 +115,12 @@ class Reader:
 class _Numeral:
     """The longest prefix that may be a numeral, as Lua's `l_read_numeral` takes it; a malformed one is consumed too."""
 
-    __slots__ = ("_at", "_reader", "_start")
+    __slots__ = ("_at", "_overlong", "_reader", "_start")
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._at = self._start = 0
+        self._overlong = False
 
     def read(self) -> bytes | None:
         while self._next() in _SPACE:
@@ -141,22 +142,24 @@ class _Numeral:
             self._accept(frozenset(b"+-"))
             self._run(_DIGITS)
         text = self._reader.take(self._at)[self._start :]
-        return text if count > 0 and len(text) <= _MAX_NUMERAL else None
+        return text if count > 0 and not self._overlong else None
 
     def _next(self) -> int:
         found = self._reader.peek(self._at)
         return -1 if found is None else found
 
     def _accept(self, any_of: frozenset[int]) -> bool:
-        if self._at - self._start <= _MAX_NUMERAL and self._next() in any_of:
-            self._at += 1
-            return True
-        return False
+        if self._next() not in any_of:
+            return False
+        if self._at - self._start == _MAX_NUMERAL:
+            self._overlong = True
+            return False
+        self._at += 1
+        return True
 
     def _run(self, digits: frozenset[int]) -> int:
         count = 0
-        while self._at - self._start <= _MAX_NUMERAL and self._next() in digits:
-            self._at += 1
+        while self._accept(digits):
             count += 1
         return count
 

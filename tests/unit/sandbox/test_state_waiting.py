@@ -1,0 +1,155 @@
+"""Waiting: anywhere in a script's own coroutines and metamethods, unseen; a plain error where Lua cannot suspend."""
+
+from __future__ import annotations
+
+import pytest
+
+from luspool.sandbox import codec
+from luspool.scheduler.protocol import (
+    ChildrenHaveMail,
+    Ended,
+    Exited,
+    InboxHasMail,
+    InboxHasRoom,
+    InputArrived,
+    OutboxHasRoom,
+    Returned,
+    Waiting,
+)
+
+SUSPENDABLE = {
+    "plainly": "print(worker.peek())",
+    "in pcall": "print(select(2, pcall(worker.peek)))",
+    "in pcall in xpcall": "print(select(3, xpcall(pcall, print, worker.peek)))",
+    "in a coroutine": "print(coroutine.wrap(function() return worker.peek() end)())",
+    "as the body of a coroutine": "print(select(2, coroutine.resume(coroutine.create(worker.peek))))",
+    "in a coroutine in pcall in a coroutine": """
+        local inner = coroutine.wrap(function() local ok, m = pcall(worker.peek) coroutine.yield(m) end)
+        print(coroutine.wrap(function() return select(2, pcall(inner)) end)())""",
+    "in a metamethod in a coroutine in pcall": """
+        local t = setmetatable({}, {__index = function() return (worker.peek()) end})
+        print(select(2, pcall(coroutine.wrap(function() return t.x end))))""",
+    "in every other metamethod": """
+        local peek = function() return (worker.peek()) end
+        local t = setmetatable({}, {__add = peek, __call = function() return "m" end, __newindex = peek})
+        t.x = 1 print(t()) assert(t + 1 == "m")""",
+    "in __tostring": "print(setmetatable({}, {__tostring = function() return (worker.peek()) end}))",
+    "in __close": "do local x <close> = setmetatable({}, {__close = function() print((worker.peek())) end}) end",
+    "in the iterator of a generic for": "for m in worker.peek do print(m) break end",
+    "in a coroutine that a generic for runs": """
+        for m in coroutine.wrap(function() coroutine.yield(worker.peek()) end) do print(m) end""",
+    "in the reader of load": """
+        local n = 0
+        print(load(function() n = n + 1 if n == 1 then return "return '" .. worker.peek() .. "'" end end)())""",
+    "in a loaded chunk": "print(load('return worker.peek()')())",
+    "in a module": "package.preload.m = function() return (worker.peek()) end print((require('m')))",
+    "in an interpolated string": "print(`$(worker.peek())`)",
+    "in catch": "print(select(2, catch worker.peek()))",
+}
+
+
+@pytest.mark.parametrize("source", SUSPENDABLE.values(), ids=SUSPENDABLE.keys())
+def test_a_script_may_wait(lus, source):
+    script = lus(source, is_worker=True, held=("load",))
+    while isinstance(result := script.step(), Waiting):
+        assert result.condition == InboxHasMail()
+        script.port.inbox.append(codec.encode("m"))
+    assert result == Ended(Returned())
+    assert script.port.lines == ["m"]
+
+
+UNSUSPENDABLE = {
+    "a comparator": "table.sort({1, 2}, function() worker.peek() end)",
+    "a gsub callback": "string.gsub('x', 'x', function() worker.peek() end)",
+    "a metamethod that C calls": "table.concat(setmetatable({}, {__len = function() return worker.peek() end}))",
+    "a coroutine inside a comparator": "table.sort({1, 2}, coroutine.wrap(function() worker.peek() end))",
+    "coroutine.close": """
+        local co = coroutine.create(function()
+          local x <close> = setmetatable({}, {__close = function() worker.peek() end}) coroutine.yield()
+        end)
+        coroutine.resume(co) error((select(2, coroutine.close(co))), 0)""",
+}
+
+
+@pytest.mark.parametrize("source", UNSUSPENDABLE.values(), ids=UNSUSPENDABLE.keys())
+def test_where_lua_cannot_suspend_a_wait_is_an_error_and_the_state_goes_on(lus, source):
+    script = lus(f"print(pcall(function() {source} end)) print(worker.peek())", is_worker=True)
+    assert script.waits_for() == InboxHasMail()
+    script.port.inbox.append(codec.encode("later"))
+    assert script.end() == Returned()
+    assert "cannot wait here" in script.port.lines[0]
+    assert script.port.lines[1] == "later"
+
+
+def test_a_coroutine_that_waited_is_suspended_and_resumed_only_by_the_script(lus):
+    script = lus(
+        """local co = coroutine.create(function(a) local m = worker.peek() local b = coroutine.yield(m) return a, b end)
+           print(coroutine.resume(co, 1)) print(coroutine.status(co)) print(coroutine.resume(co, 2))""",
+        is_worker=True,
+    )
+    script.waits_for()
+    script.port.inbox.append(codec.encode("m"))
+    assert script.end() == Returned()
+    assert script.port.lines == ["true\tm", "suspended", "true\t1\t2"]
+
+
+def test_the_place_of_a_wait_is_the_scripts_own_line(lus):
+    script = lus("local co = coroutine.wrap(function()\n  local m = worker.peek()\nend)\nco()", is_worker=True)
+    script.waits_for()
+    assert script.state.location() == "main.lus:2"
+
+
+def test_a_wait_of_a_library_function_alone_is_placed_at_who_resumed_it(lus):
+    script = lus("local co = coroutine.wrap(worker.peek)\nlocal m = co()", is_worker=True)
+    script.waits_for()
+    assert script.state.location() == "main.lus:2"
+
+
+def test_waiting_names_the_condition(lus):
+    sender = lus("worker.message('x')", is_worker=True)
+    sender.port.outbox_full = True
+    assert sender.waits_for() == OutboxHasRoom(len(codec.encode("x")))
+    reader = lus("print(io.read())")
+    assert reader.waits_for() == InputArrived(0)
+    parent = lus("local w = worker.create('/x') worker.send(w, 'x') print(worker.receive(w))", held=("load", "fs:read"))
+    parent.port.full.add(1)
+    assert parent.waits_for() == InboxHasRoom(1, len(codec.encode("x")))
+    parent.port.full.clear()
+    assert parent.waits_for() == ChildrenHaveMail((1,))
+
+
+def test_a_message_that_had_to_wait_is_queued_once(lus):
+    script = lus("worker.message('x')", is_worker=True)
+    script.port.outbox_full = True
+    script.waits_for()
+    script.waits_for()
+    script.port.outbox_full = False
+    assert script.end() == Returned()
+    assert script.port.outbox == [codec.encode("x")]
+
+
+EXITS = {
+    "main": "os.exit(3)",
+    "a coroutine": "coroutine.wrap(function() os.exit(3) end)()",
+    "pcall": "pcall(os.exit, 3)",
+    "a metamethod in a coroutine in pcall": """
+        pcall(coroutine.wrap(function() return setmetatable({}, {__index = function() os.exit(3) end}).x end))""",
+    "__tostring of the error that ends it": "error(setmetatable({}, {__tostring = function() os.exit(3) end}))",
+}
+
+
+@pytest.mark.parametrize("source", EXITS.values(), ids=EXITS.keys())
+def test_exit_leaves_at_once(lus, source):
+    script = lus(f"local x <close> = setmetatable({{}}, {{__close = print}}) {source} print('never')")
+    assert script.end() == Exited(3)
+    assert script.port.lines == []
+
+
+def test_exit_inside_a_comparator_ends_the_state_with_the_first_status(lus):
+    script = lus("pcall(table.sort, {1, 2}, function() os.exit(3) end) os.exit(4)")
+    assert script.end() == Exited(3)
+
+
+@pytest.mark.parametrize(("code", "status"), [("", 0), ("true", 0), ("false", 1), ("7", 7), ("2.0", 2), ("'5'", 5)])
+def test_the_status_of_exit(lus, code, status):
+    assert lus(f"os.exit({code})").end() == Exited(status)
