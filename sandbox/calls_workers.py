@@ -55,7 +55,7 @@ def _receive(door: Door, *children: StateId) -> Scalar:
         return None
     if isinstance(answer, Thrown):
         # A failure of luspool itself has no value in the codec's form: the scheduler knows of no codec.
-        door.delivery = (answer.failure.value or codec.encode(answer.failure.message),)
+        door.delivery = (answer.failure.value or codec.encode(encode(answer.failure.message)),)
         if answer.failure.kind == "denied":
             door.remember_denial(encode(answer.failure.message))
         return 1

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ..scheduler.protocol import Ended, Failure, Port, StepResult, Waiting
 from . import codec
+from .calls import encode
 from .compiler import Chunk, compile_script, new_interpreter
 from .door import Door
 from .program import Program
@@ -104,7 +105,7 @@ class State:
         return None
 
     def _failure(self, kind: str, message: str, trace: str = "") -> Failure:
-        return Failure(kind, codec.encode(message), message, trace, self._program.path)
+        return Failure(kind, codec.encode(encode(message)), message, trace, self._program.path)
 
 
 def check(source: bytes, path: str, *, strict_globals: bool = False) -> None:

@@ -98,8 +98,8 @@ local string, table, math, utf8 = string, table, math, utf8
 string.dump = parts.absent("string.dump")
 environment.string, environment.table, environment.math, environment.utf8 = string, table, math, utf8
 environment.coroutine = lazy_library({}, "coroutine_library")
-environment.debug = lazy_library({}, "failure", "debug", " debug gethook getinfo getlocal getmetatable getregistry getupvalue "
-  .. "getuservalue sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin ")
+environment.debug = lazy_library({}, "failure", "debug", " debug gethook getinfo getlocal getmetatable getregistry "
+  .. "getupvalue getuservalue sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin ")
 environment.io = lazy_library({}, "io", "io", " popen tmpfile ")
 environment.network = lazy_library({}, nil, "network", "*")
 environment.os = lazy_library({}, "os", "os", " execute remove rename tmpname ")

@@ -1,7 +1,7 @@
--- Values that are no plain tables to a script, though they are tables to Lua: worker handles, files, enums. All tables of
--- one kind share one private metatable, which `raw.type_names` maps to the name that `type` gives. A script can't get at such
--- a metatable (`__metatable` locks it), so it can't forge a value of the kind; the value's data lie in a weak side
--- table, so there is nothing in the table itself to read or to overwrite. A real userdata would be as safe, but stock
+-- Values that are no plain tables to a script, though they are tables to Lua: worker handles, files, enums. All tables
+-- of one kind share one private metatable, which `raw.type_names` maps to the name that `type` gives. A script can't
+-- get at such a metatable (`__metatable` locks it), so it can't forge a value of the kind; the value's data lie in a weak
+-- side table, so there is nothing in the table itself to read or to overwrite. A real userdata would be as safe, but stock
 -- Lua has no way to make one from inside.
 local raw = ...
 local error, type, select, rawget, tostring = raw.error, raw.type, raw.select, raw.rawget, raw.tostring

@@ -4,8 +4,7 @@
 local raw, door, coroutines, globals, parts = ...
 local support = parts.support
 local error, type, select, rawload, pcall = raw.error, raw.type, raw.select, raw.load, raw.pcall
-local string_sub, string_find, string_format, string_gsub = raw.string_sub, raw.string_find, raw.string_format, raw.string_gsub
-local table_concat, setmetatable, tostring, rawget = raw.table_concat, raw.setmetatable, raw.tostring, raw.rawget
+local string_sub, string_find, table_concat = raw.string_sub, raw.string_find, raw.table_concat
 local check_string, bad_argument = support.check_string, support.bad_argument
 
 --- Source text to function, or nil and a message.
@@ -80,8 +79,8 @@ end
 
 -- package and require, as in Lua, less what loads native code. -----------------------------------------------------
 
--- What `require` uses whatever becomes of the fields of the same names, as in Lua; `path` and `searchers` it looks up in
--- `package`, the table that the script sees.
+-- What `require` uses whatever becomes of the fields of the same names, as in Lua; `path` and `searchers` it looks up
+-- in `package`, the table that the script sees.
 local loaded, preload = {}, {}
 local package = parts.package
 local library = {

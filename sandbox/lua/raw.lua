@@ -9,8 +9,9 @@ return {
   tostring = tostring, type = type, xpcall = xpcall,
 
   string_byte = string.byte, string_char = string.char, string_find = string.find, string_format = string.format,
-  string_gmatch = string.gmatch, string_gsub = string.gsub, string_match = string.match, string_pack = string.pack, string_rep = string.rep,
-  string_sub = string.sub, string_unpack = string.unpack, string_len = string.len, string_reverse = string.reverse,
+  string_gmatch = string.gmatch, string_gsub = string.gsub, string_match = string.match, string_pack = string.pack,
+  string_rep = string.rep, string_sub = string.sub, string_unpack = string.unpack, string_len = string.len,
+  string_reverse = string.reverse,
   table_concat = table.concat, table_create = table.create, table_move = table.move, table_pack = table.pack,
   table_unpack = table.unpack, math_type = math.type, math_tointeger = math.tointeger, utf8_len = utf8.len,
 

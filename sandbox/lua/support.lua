@@ -8,7 +8,8 @@ local math_tointeger, tonumber = raw.math_tointeger, raw.tonumber
 --- a tail call of it, or of something that does).
 local function bad_argument(position, func, expected, value, level)
   local got = value == nil and "nil" or public_type(value)
-  error("bad argument #" .. position .. " to '" .. func .. "' (" .. expected .. " expected, got " .. got .. ")", level or 3)
+  local what = " (" .. expected .. " expected, got " .. got .. ")"
+  error("bad argument #" .. position .. " to '" .. func .. "'" .. what, level or 3)
 end
 
 --- Makes the private metatable of a new kind whose values don't travel: `name` is what `type` says, `label` what error

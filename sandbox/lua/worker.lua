@@ -1,9 +1,10 @@
--- The creator's side of workers, and pledge. A handle is an empty table of a private kind (see kinds.lua); which worker it stands for lies in a
--- weak side table of this state, so a handle can be used by its creator only, and can't be forged or sent.
+-- The creator's side of workers, and pledge. A handle is an empty table of a private kind (see kinds.lua); which worker
+-- it stands for lies in a weak side table of this state, so a handle can be used by its creator only, and can't be
+-- forged or sent.
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
 local select, setmetatable, string_format, error = raw.select, raw.setmetatable, raw.string_format, raw.error
-local table_unpack, table_concat = raw.table_unpack, raw.table_concat
+local table_unpack = raw.table_unpack
 local bad_argument, check_string = support.bad_argument, support.check_string
 local wait, position = coroutines.wait, coroutines.position
 local codec = parts.codec

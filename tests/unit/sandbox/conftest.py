@@ -98,7 +98,7 @@ class Script:
     """A state that runs a script; closed at the end of the test."""
 
     def __init__(self, sandbox, source, options):
-        text = source if isinstance(source, bytes) else source.encode("utf-8", "surrogateescape")
+        text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
         self.port = options.pop("port", None) or FakePort(is_worker=options.pop("is_worker", False))
         directory = options.pop("directory", "/")
         held = pledge_rules(options.pop("held", ()), directory)

@@ -110,3 +110,12 @@ def test_a_childs_error_is_thrown_as_it_was(lus, printed):
     script.port.items[1].append(Failure("error", codec.encode({"code": 5}), "", "", "/x"))
     script.end()
     assert script.port.lines == ["table\t5"]
+
+
+def test_a_script_that_cannot_start_fails_with_the_reason_whatever_its_name_is(lus):
+    name = b"caf\xe9.lus".decode("utf-8", "surrogateescape")
+    failure = lus("x = = 1", path=name).failure()
+    assert (failure.kind, failure.script) == ("load", name)
+    assert codec.decode(failure.value, text=False)[0].startswith(b"caf\\xe9.lus:1:5: ")
+    missing = lus(None, path=name, problem=f"cannot read {name}")
+    assert codec.decode(missing.failure().value, text=False) == (b"cannot read caf\xe9.lus",)
