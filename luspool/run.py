@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from . import errors, report
@@ -13,8 +12,11 @@ from .request import Request
 from .scheduler import wire
 from .scheduler.process import HostProcess
 from .scheduler.supervisor import Supervisor
-from .source import display_name, read_script
+from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
+
+ARGUMENTS_LIMIT = 65_535
+"""As many values as one message holds: a script's arguments reach it in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
 
     LuspoolError, HostError, Interrupted. Ending the host is left to the caller.
     """
+    if len(options.arguments) > ARGUMENTS_LIMIT:
+        raise UsageError(f"{len(options.arguments)} arguments; a script takes {ARGUMENTS_LIMIT} at most")
     pledges = pledge_set(options.held, options.ceiling)
     source = read_script(options.script, interrupts.blocking)
     request = Request.of(
@@ -93,8 +97,8 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
 
 
 def pledge_set(held: tuple[str, ...], ceiling: tuple[str, ...]) -> PledgeSet:
-    """What the root may do, from the texts of `-P` and `--allow`. UsageError."""
-    directory = os.getcwd()
+    """What the root may do, from the texts of `-P` and `--allow`. UsageError, CannotLoadError."""
+    directory = working_directory()
     try:
         return PledgeSet.root(
             [_rule(text, "-P", directory) for text in held], [_rule(text, "--allow", directory) for text in ceiling]

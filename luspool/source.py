@@ -54,6 +54,16 @@ def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object])
     raise CannotLoadError(f"the script {name} is larger than {SOURCE_LIMIT // 1024**2} MiB, which is the most")
 
 
+def working_directory() -> str:
+    """Where relative paths begin, for as long as a run lasts. CannotLoadError: it was removed, or can't be reached."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise CannotLoadError(
+            f"cannot find the working directory: {error.strerror} (change to one that exists)"
+        ) from error
+
+
 def _not_found(path: str) -> str:
     import difflib  # noqa: PLC0415  only here, where nobody waits for a start
 
@@ -62,5 +72,7 @@ def _not_found(path: str) -> str:
         near = difflib.get_close_matches(name, os.listdir(folder or "."), 1, _SIMILAR)
     except OSError:
         near = []
-    hint = f"did you mean {os.path.join(folder, near[0])}?" if near else f"the working directory is {os.getcwd()}"
+    hint = (
+        f"did you mean {os.path.join(folder, near[0])}?" if near else f"the working directory is {working_directory()}"
+    )
     return f"no such script: {path} ({hint})"

@@ -137,3 +137,22 @@ def test_a_fault_of_luspool_is_told_without_a_traceback_unless_one_asks(luspool)
     assert "LUSPOOL_DEBUG=1" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Traceback (most recent call last):" in detailed.stderr
+
+
+def test_a_run_from_a_working_directory_that_was_removed_is_refused(luspool):
+    luspool.write(main="print(1)")
+    script = str(luspool.directory / "main.lus")
+    luspool.directory = luspool.directory / "removed"
+    luspool.directory.mkdir()
+    process = luspool.start("run", script, preexec_fn=luspool.directory.rmdir)
+    output, said = process.communicate(timeout=60)
+    expected = b"luspool: cannot find the working directory: No such file or directory (change to one that exists)\n"
+    assert (process.returncode, output, said) == (126, b"", expected)
+
+
+def test_the_arguments_of_a_script_fit_into_one_message(luspool):
+    luspool.write(main="print(select('#', ...), (select(-1, ...)))")
+    result = luspool("run", "main.lus", *["x"] * 65_534, "last")
+    assert (result.returncode, result.stdout) == (0, "65535\tlast\n")
+    result = luspool("run", "main.lus", *["x"] * 65_536)
+    assert (result.returncode, result.stderr) == (2, "luspool: 65536 arguments; a script takes 65535 at most\n")

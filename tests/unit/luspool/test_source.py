@@ -32,6 +32,16 @@ def test_a_missing_script_without_neighbours_names_the_working_directory(tmp_pat
         read("nowhere/main.lus")
 
 
+def test_a_working_directory_that_was_removed_is_told(tmp_path, monkeypatch):
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    with pytest.raises(CannotLoadError, match="cannot find the working directory: No such file or directory") as caught:
+        read("main.lus")
+    assert caught.value.exit_status == 126
+
+
 def test_a_directory_is_no_script(tmp_path):
     with pytest.raises(CannotLoadError, match="is a directory") as caught:
         read(tmp_path)
