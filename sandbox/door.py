@@ -140,7 +140,7 @@ def _returned(door: Door) -> None:
 
 
 def _exit(door: Door, status: int) -> None:
-    if door.outcome is None:  # where the state can't be left at once, the script may call it again
+    if door.outcome is None:  # a to-be-closed variable's metamethod may call it again on the way out
         door.outcome = Exited(status)
 
 

@@ -1,9 +1,9 @@
 -- coroutine, for scripts: Lua's own functions, with waits passed through (see coroutines.lua).
 local raw, _, coroutines, _, parts = ...
 local create, resume, yield, running = raw.co_create, raw.co_resume, raw.co_yield, raw.co_running
-local isyieldable, close, status = raw.co_isyieldable, raw.co_close, raw.co_status
+local isyieldable, status = raw.co_isyieldable, raw.co_status
 local rawequal, error, type, bad_argument = raw.rawequal, raw.error, raw.type, parts.support.bad_argument
-local WAIT, REFUSED, is_main = coroutines.WAIT, coroutines.REFUSED, coroutines.is_main
+local WAIT, REFUSED, is_main, is_leaving = coroutines.WAIT, coroutines.REFUSED, coroutines.is_main, coroutines.is_leaving
 
 --- What a resumption gave: WAIT goes up to our own resumer and the answer comes back down; all else is the script's.
 local function relay(co, ok, ...)
@@ -11,7 +11,14 @@ local function relay(co, ok, ...)
     if isyieldable() then return relay(co, resume(co, yield(WAIT))) end
     return relay(co, resume(co, REFUSED))
   end
+  if not ok and is_leaving() then coroutines.leave() end
   return ok, ...
+end
+
+local function close(co)
+  local ok, problem = raw.co_close(co)
+  if is_leaving() then coroutines.leave() end  -- a __close metamethod asked for it
+  return ok, problem
 end
 
 --- The same for `wrap`, where errors are raised: as Lua does, with the coroutine closed and the caller's position added.
@@ -54,6 +61,8 @@ return { library = {
     if co == nil then co = running() end
     if type(co) ~= "thread" then bad_argument(1, "close", "thread", co) end
     if is_main(co) then error("cannot close the main coroutine", 2) end
-    return close(co)
+    local ok, problem = close(co)
+    if ok then return true end
+    return false, problem
   end,
 } }

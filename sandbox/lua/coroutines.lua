@@ -23,6 +23,19 @@ local function wait(level)
   if rawequal(yield(WAIT), REFUSED) then error(CANNOT_WAIT, level + 1) end
 end
 
+local leaving = false   -- the state has asked for its own end
+
+local function interrupt() error("the state is ending", 0) end
+
+--- Leaves the state for good. Where Lua can't suspend what is running, every further instruction of the coroutine is an
+--- error, so the script comes to none that could catch it; coroutine_library.lua carries that on to the resumer.
+local function leave()
+  leaving = true
+  if isyieldable() then yield(WAIT) end  -- comes back only if a resumer further up is in the way
+  raw.sethook(interrupt, "", 1)
+  interrupt()
+end
+
 --- The script's position on coroutine `co` (default: the running one), as "name:line": the innermost function that
 --- is the script's own. The guarded library's functions have no source, which is what tells them apart.
 local function position(co)
@@ -43,9 +56,10 @@ local function position(co)
 end
 
 return {
-  wait = wait, position = position, WAIT = WAIT, REFUSED = REFUSED,
+  wait = wait, leave = leave, position = position, WAIT = WAIT, REFUSED = REFUSED,
 
   is_main = function(co) return co == main end,
+  is_leaving = function() return leaving end,
 
   --- Starts `body` as the main coroutine.
   start = function(body) main = raw.co_create(body) end,

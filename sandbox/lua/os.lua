@@ -28,7 +28,7 @@ function library.exit(code, _)
     status = support.check_integer(1, "exit", code)
   end
   door(EXIT, status)
-  coroutines.wait(2)
+  coroutines.leave()
 end
 
 return { library = library }

@@ -19,7 +19,7 @@ return {
   co_resume = coroutine.resume, co_running = coroutine.running, co_status = coroutine.status,
   co_yield = coroutine.yield,
 
-  getinfo = debug.getinfo, setupvalue = debug.setupvalue, traceback = debug.traceback,
+  getinfo = debug.getinfo, sethook = debug.sethook, setupvalue = debug.setupvalue, traceback = debug.traceback,
 
   os_clock = os.clock, os_date = os.date, os_difftime = os.difftime, os_time = os.time,
 
