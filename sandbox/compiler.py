@@ -21,7 +21,7 @@ from . import operations
 from .syntax import Translation, fault_from_lua, translate
 
 _LUA: Final = Path(__file__).parent / "lua"
-_CORE: Final = ("raw", "kinds", "coroutines", "base", "mail")
+_CORE: Final = ("raw", "kinds", "coroutines", "base", "codec", "mail")
 """The parts that every state is born with; boot.lua joins them. Every other file is a lazy part."""
 _CACHE_BYTES: Final = 16 << 20
 """Bytes of source and bytecode kept per host. Guessed: hundreds of ordinary scripts."""

@@ -88,6 +88,8 @@ local function lazy_library(library, part, label, absent)
   return setmetatable(library, lazy_metatable)
 end
 
+parts.codec = core.codec(raw, nil, nil, nil, parts)
+
 -- Values that are neither scalars nor plain tables, yet can be sent (see codec.lua): enums. A message may bring one before
 -- anything here has made one.
 raw.kinds = setmetatable({}, { __index = function(sendable, kind)

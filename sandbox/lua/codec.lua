@@ -1,5 +1,6 @@
 -- Messages between states as bytes. The format, its limits and the reasons for its shape: docs/messages.md. This part
--- joins the two directions, codec_encode.lua and codec_decode.lua, which share the formats of runs.
+-- does the most frequent messages, a single scalar, itself: many states never see another. For all else it fetches
+-- codec_encode.lua or codec_decode.lua.
 --
 -- Takes from `raw`, beside functions of the standard library:
 --   max_bytes, max_depth  limits on what is encoded; max_bytes below 2^32
@@ -15,27 +16,64 @@
 --   kinds                 [kind] = the same record
 -- None of these functions may run code of the script.
 local raw, _, _, _, parts = ...
-local rep = raw.string_rep
+local pack, unpack, byte, type, math_type = raw.string_pack, raw.string_unpack, raw.string_byte, raw.type, raw.math_type
+local max_bytes = raw.max_bytes
 
--- Values per string.pack, and part of the format: 1 KB of 8-byte numbers is what Lua packs in a buffer on the C stack;
--- at twice as many, larger buffers eat what fewer calls save (measured: 25 to 31 ns per value at 120, 27 to 37 at 250).
-local CHUNK <const> = 120
+local VERSION <const> = 1
+local ONE <const> = 0
+-- Heads of runs of one value.
+local INT8 <const>, FLOAT <const>, SHORT <const>, LONG <const>, BOOL <const> = 0x41, 0x51, 0x61, 0x71, 0x81
 
--- The format of a run's values by its code: integers, float, strings, boolean; new table, table, object, nil.
-local UNITS = { "i1", "i2", "i4", "i8", "d", "s1", "s4", "B", "", "I4", "i8", "" }
-
--- The format of a run with its head; for counts that recur. Other counts are the last chunk of a long array, where
--- building a format costs little per value; keeping them all would cost 100 KB per state.
-local formats = {}  -- [code << 8 | count]
-local function format_of(code, count)
-  local key = code << 8 | count
-  local known = formats[key]
-  if not known then
-    known = (count < 16 and "<B" or "<BB") .. rep(UNITS[code], count)
-    if count < 16 or count == CHUNK then formats[key] = known end
+--- The message of a scalar that is not too large; nil for every other value.
+local function scalar(value)
+  local kind = math_type(value) or type(value)
+  local bytes
+  if kind == "integer" then
+    bytes = pack("<BBBi8", VERSION, ONE, INT8, value)
+  elseif kind == "string" then
+    local length = #value
+    if length > max_bytes then return nil end
+    if length > 255 then
+      bytes = pack("<BBBI4", VERSION, ONE, LONG, length) .. value
+    else
+      bytes = pack("<BBBs1", VERSION, ONE, SHORT, value)
+    end
+  elseif kind == "float" then
+    bytes = pack("<BBBd", VERSION, ONE, FLOAT, value)
+  elseif kind == "boolean" then
+    bytes = pack("<BBBB", VERSION, ONE, BOOL, value and 1 or 0)
+  else
+    return nil
   end
-  return known
+  return #bytes <= max_bytes and bytes or nil
 end
 
-local encoder = parts.codec_encode(formats, format_of)
-return { encode = encoder.encode, encode_one = encoder.encode_one, decode = parts.codec_decode(formats, format_of) }
+local codec = {}
+
+--- encode_one(what, value) -> bytes, or nil and a message. `what` comes before the place in the message; nil for none.
+function codec.encode_one(what, value)
+  local bytes = scalar(value)
+  if bytes then return bytes end
+  return parts.codec_encode.encode_one(what, value)
+end
+
+--- encode(number, ...) -> bytes, or nil and a message. All values of an argument list, trailing nils too. `number` is
+--- the number of the first in the call that the script wrote, for the message: `argument #2, field .callback[3]: cannot
+--- copy a function`.
+function codec.encode(...)
+  return parts.codec_encode.encode(...)
+end
+
+--- decode(bytes) -> the values given to encode or encode_one. Raises an error for malformed bytes.
+function codec.decode(s)
+  local length, version, form, head = #s, byte(s, 1, 3)
+  if version == VERSION and form == ONE then
+    if head == INT8 and length == 11 then return (unpack("<i8", s, 4)) end
+    if head == SHORT and byte(s, 4) == length - 4 then return (unpack("<s1", s, 4)) end
+    if head == FLOAT and length == 11 then return (unpack("<d", s, 4)) end
+    if head == LONG and length >= 7 and unpack("<I4", s, 4) == length - 7 then return (unpack("<s4", s, 4)) end
+  end
+  return parts.codec_decode.decode(s)
+end
+
+return codec

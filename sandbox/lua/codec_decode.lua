@@ -1,9 +1,9 @@
 -- Bytes to values (see codec.lua). Trusts nothing: what a length promises is compared with the bytes that are left
 -- before anything is made for it.
-local raw = ...
+local raw, _, _, _, parts = ...
 local unpack, byte, create, move = raw.string_unpack, raw.string_byte, raw.table_create, raw.table_move
 local values_of, error, kinds = raw.table_unpack, raw.error, raw.kinds or {}
-local formats, format_of
+local formats, format_of = parts.codec_formats.formats, parts.codec_formats.format_of
 
 local VERSION <const> = 1
 local ONE <const>, LIST <const> = 0, 1
@@ -164,7 +164,7 @@ local function get_list(s)
   return values, count
 end
 
--- decode(bytes) -> the values given to encode or encode_one. Raises an error for malformed bytes.
+--- As codec.decode.
 local function decode(s)
   local version, form = byte(s, 1, 2)
   if version ~= VERSION then malformed(1, "unknown version") end
@@ -180,7 +180,4 @@ local function decode(s)
   return one[1]
 end
 
-return function(...)
-  formats, format_of = ...
-  return decode
-end
+return { decode = decode }

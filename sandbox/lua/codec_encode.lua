@@ -10,7 +10,7 @@ local pack, type, next, getmetatable = raw.string_pack, raw.type, raw.next, raw.
 local concat, move, values_of, math_type = raw.table_concat, raw.table_move, raw.table_unpack, raw.math_type
 local select, sealed, special = raw.select, raw.sealed, raw.special or {}
 local max_bytes, max_depth = raw.max_bytes, raw.max_depth
-local formats, format_of
+local formats, format_of = parts.codec_formats.formats, parts.codec_formats.format_of
 
 local VERSION <const> = 1
 local ONE <const>, LIST <const> = 0, 1
@@ -315,9 +315,7 @@ local function done(bytes, message)
   return nil, message
 end
 
--- encode(number, ...) -> bytes, or nil and a message. All values of an argument list, trailing nils too. `number` is
--- the number of the first in the call that the script wrote, for the message: `argument #2, field .callback[3]: cannot
--- copy a function`.
+--- As codec.encode.
 local function encode(number, ...)
   local count = select("#", ...)
   if count > MAX_VALUES then return nil, "more than " .. MAX_VALUES .. " values" end
@@ -325,34 +323,10 @@ local function encode(number, ...)
   return done(encode_values(number, { ... }, count))
 end
 
-local function encode_string(value)
-  local length = #value
-  if length > max_bytes then return nil end
-  if length > 255 then return pack("<BBBI4", VERSION, ONE, LONG << 4 | 1, length) .. value end
-  return pack("<BBBs1", VERSION, ONE, SHORT << 4 | 1, value)
-end
-
--- encode_one(what, value) -> bytes, or nil and a message. `what` comes before the place in the message; nil for none.
+--- As codec.encode_one, for what is no scalar or too large.
 local function encode_one(what, value)
-  local kind = math_type(value) or type(value)
-  local bytes
-  if kind == "integer" then
-    bytes = pack("<BBBi8", VERSION, ONE, INT8 << 4 | 1, value)
-  elseif kind == "string" then
-    bytes = encode_string(value)
-  elseif kind == "float" then
-    bytes = pack("<BBBd", VERSION, ONE, FLOAT << 4 | 1, value)
-  elseif kind == "boolean" then
-    bytes = pack("<BBBB", VERSION, ONE, BOOL << 4 | 1, value and 1 or 0)
-  else
-    begin()
-    return done(encode_values(what, { value }, 1))
-  end
-  if not bytes or #bytes > max_bytes then return failure(what, nil, 1, TOO_LARGE) end
-  return bytes
+  begin()
+  return done(encode_values(what, { value }, 1))
 end
 
-return function(...)
-  formats, format_of = ...
-  return { encode = encode, encode_one = encode_one }
-end
+return { encode = encode, encode_one = encode_one }

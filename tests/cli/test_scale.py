@@ -87,9 +87,10 @@ def test_ten_thousand_waiting_workers_take_64_kb_each_or_less_and_all_answer(tmp
         local sum = 0
         for i = 1, #ws do sum = sum + worker.receive(ws[i]) end
         print(sum)
+        io.read()
     """
     small = main.replace("10000", "0")
-    files = {"wait.lus": "worker.message(worker.peek() * 2)", "ready.lus": 'worker.message("ready")'}
+    files = {"wait.lus": "while true do worker.message(worker.peek() * 2) end", "ready.lus": 'worker.message("ready")'}
     with running(tmp_path, 2, {"main.lus": small, **files}) as run:
         assert run.line() == "parked"
         base = run.host().memory_info().rss
@@ -99,6 +100,7 @@ def test_ten_thousand_waiting_workers_take_64_kb_each_or_less_and_all_answer(tmp
         assert 20 * KB < each <= 64 * KB
         run.go_on()
         assert run.line() == str(2 * sum(range(1, 10_001)))
+        assert (run.host().memory_info().rss - base) / 10_000 <= 64 * KB  # they wait again
         assert run.end() == 0
 
 
