@@ -249,7 +249,7 @@ static lua_State *check_coroutine(lua_State *L, const char *function) {
     lua_State *co = lua_tothread(L, 1);
     if (co == NULL) {
         int type = lua_type(L, 1);
-        luaL_error(L, "bad argument #1 to '%s' (coroutine expected, got %s)", function,
+        luaL_error(L, "bad argument #1 to '%s' (thread expected, got %s)", function,
                    type == -1 ? "no value" : lua_typename(L, type));
     }
     return co;
@@ -412,11 +412,12 @@ static int co_suspend(lua_State *L) {
     return lua_yieldk(L, 0, 0, suspend_more);
 }
 
-/* Names the script's main coroutine, which the caller keeps alive. */
+/* Takes the script's main coroutine, which the caller keeps alive, and gives the number that makes a Stepper. */
 static int co_adopt(lua_State *L) {
     struct state *st = lua_touserdata(L, FIRST_UPVALUE);
     st->main = lua_tothread(L, 1);
-    return 0;
+    lua_pushinteger(L, (long long)(intptr_t)st);
+    return 1;
 }
 
 /* --- Memory --------------------------------------------------------------------------------------------------------- */
@@ -461,7 +462,7 @@ static void *allocate(void *ud, void *block, size_t old, size_t new) {
 
 /* --- The Lua module: `package.loadlib(file, "luspool_open")()` ------------------------------------------------------ */
 
-/* Gives a table of functions and `handle`, the number that makes a Stepper; from now on the state's memory is counted. */
+/* Gives a table of functions; from now on the state's memory is counted. */
 __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
@@ -470,7 +471,7 @@ __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
     struct state *st = calloc(1, sizeof *st);
     if (st == NULL) return luaL_error(L, "not enough memory");
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 6);
     st->home = L;
     st->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
     lua_setallocf(L, allocate, st);
@@ -481,8 +482,6 @@ __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     lua_pushlightuserdata(L, st);
     lua_pushcclosure(L, co_adopt, 1);
     lua_setfield(L, -2, "adopt");
-    lua_pushinteger(L, (long long)(intptr_t)st);
-    lua_setfield(L, -2, "handle");
     return 1;
 }
 
