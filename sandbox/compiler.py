@@ -103,10 +103,13 @@ def lazy_part(name: str) -> bytes:
     return _compiler().compile(_source(name), b"=luspool", strip=True)
 
 
-def new_interpreter(door: object, *, is_worker: bool) -> tuple[Any, Any, Any, Any, Any]:
-    """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free."""
+def new_interpreter(door: object, *, is_worker: bool, native: bytes | None) -> tuple[Any, Any, Any, Any, Any]:
+    """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free.
+
+    `native` is the path of the native module, where there is one (see `preemption`).
+    """
     runtime = _runtime()
-    start, drive, waiting_at, free = runtime.execute(_core(), door, is_worker, mode="B")
+    start, drive, waiting_at, free = runtime.execute(_core(), door, is_worker, native, mode="B")
     return runtime, start, drive, waiting_at, free
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from .announcer import Announcement, Announcer
 from .events import Wait
 from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
 from .machine import Machine
-from .protocol import Ended, Failure, NotAChildError, StepResult
+from .protocol import Ended, Failure, NotAChildError, Slice, StepResult
 from .standard_input import InputBuffer
 from .tree import State
 
@@ -21,9 +22,9 @@ class Dispatcher:
     never waits beside a sleeping executor, and no executor is woken for work that another is on its way to.
     """
 
-    __slots__ = ("_announcer", "_is_work", "idle", "input", "lock", "machine", "stopping", "waking")
+    __slots__ = ("_announcer", "_is_work", "idle", "input", "lock", "machine", "slice", "stopping", "waking")
 
-    def __init__(self, machine: Machine, announcer: Announcer) -> None:
+    def __init__(self, machine: Machine, announcer: Announcer, slice_nanoseconds: int) -> None:
         self.lock = threading.Lock()
         self._is_work = threading.Condition(self.lock)
         self.machine = machine
@@ -31,6 +32,8 @@ class Dispatcher:
         self.idle = 0
         """Executors asleep in `wait_for_work` that nobody has notified."""
         self.waking = 0
+        self.slice: Final = Slice(slice_nanoseconds, bytearray(1))
+        """What every step gets. Its `wanted` is not 0 whenever, at a release of the lock, there is work."""
         self.stopping = False
         """No new step begins. Set once, by `stop`."""
         self._announcer = announcer
@@ -71,14 +74,16 @@ class Dispatcher:
         machine = self.machine
         corpse = machine.closable.popleft() if machine.closable else None
         state = machine.take_ready() if machine.run_queue else None
-        if self.idle:
-            self.wake()
+        self.slice.wanted[0] = 0
+        self.wake()
         return corpse, state
 
     def wake(self) -> None:
-        """Notify as many sleeping executors as there is work for. Lock held; pointless while `idle` is 0."""
+        """Let executors know of work: as many that sleep as there is work for, and all that step. Lock held."""
         machine = self.machine
         work = len(machine.run_queue) + len(machine.closable)
+        if work:
+            self.slice.wanted[0] = 1
         while self.idle and work > self.waking:
             self.idle -= 1
             self.waking += 1

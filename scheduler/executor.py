@@ -54,7 +54,7 @@ class Executor:
             if runnable is None:
                 runnable = self._factory(state.spec, StatePort(self._dispatcher, self._announcer, state))
                 state.runnable, state.spec = runnable, None
-            return runnable.step()
+            return runnable.step(self._dispatcher.slice)
         except BaseException as error:
             return Ended(internal_failure(error))
 

@@ -25,35 +25,35 @@ class StatePort:
     def create(self, spec: object) -> StateId:
         with self._lock:
             child = self._machine.create(self._state, spec)
-            if self._dispatcher.idle:
+            if self._machine.run_queue:
                 self._dispatcher.wake()
         return child
 
     def message(self, payload: bytes) -> bool:
         with self._lock:
             queued = self._machine.message(self._state, payload)
-            if self._dispatcher.idle:
+            if self._machine.run_queue:
                 self._dispatcher.wake()
         return queued
 
     def send(self, child: StateId, payload: bytes) -> bool:
         with self._lock:
             queued = self._machine.send(self._state, child, payload)
-            if self._dispatcher.idle:
+            if self._machine.run_queue:
                 self._dispatcher.wake()
         return queued
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         with self._lock:
             received = self._machine.receive(self._state, children)
-            if self._dispatcher.idle:
+            if self._machine.run_queue:
                 self._dispatcher.wake()
         return received
 
     def peek(self) -> bytes | None:
         with self._lock:
             payload = self._machine.peek(self._state)
-            if self._dispatcher.idle:
+            if self._machine.run_queue:
                 self._dispatcher.wake()
         return payload
 
@@ -65,8 +65,7 @@ class StatePort:
         with self._lock:
             self._machine.release(self._state, children)
             published = self._dispatcher.publish()
-            if self._dispatcher.idle:
-                self._dispatcher.wake()
+            self._dispatcher.wake()
         if published:
             self._announcer.announce()
 

@@ -121,10 +121,23 @@ class Ended:
 StepResult = Waiting | Preempted | Ended
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """How long a step may go on: without end while nobody else could use the thread, else for `nanoseconds`.
+
+    `wanted[0]` is not 0 while there is other work. It is written by the scheduler, under its lock, and may be read at
+    any time without one: what reads it may be a signal handler. Its size never changes. With 0 nanoseconds a step is
+    never cut short.
+    """
+
+    nanoseconds: int
+    wanted: bytearray
+
+
 class Runnable(Protocol):
     """One interpreter state. At most one thread is inside any of its methods at a time; which one may change."""
 
-    def step(self) -> StepResult:
+    def step(self, time: Slice, /) -> StepResult:
         """Run until the state ends, waits or has used up its slice. Never raises for what a script does."""
 
     def location(self) -> str:

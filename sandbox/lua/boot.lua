@@ -3,7 +3,7 @@
 --
 -- A state is small because most parts come only when they are needed: a lazy part is fetched from the host as
 -- bytecode that was compiled there, the first time that one of its names is used.
-local core, door, is_worker = ...
+local core, door, is_worker, native_library = ...
 local born = _G
 
 local raw = core.raw()
@@ -13,7 +13,7 @@ local string_find = raw.string_find
 
 local kinds = core.kinds(raw)
 raw.public_type, raw.public_tostring = kinds.type, kinds.text
-local coroutines = core.coroutines(raw)
+local coroutines = core.coroutines(raw, native_library and package.loadlib(native_library, "luspool_open")())
 local parts = {}
 local environment = core.base(raw, kinds, door, parts)
 
@@ -125,7 +125,8 @@ for name in next, born.package.loaded do born.package.loaded[name] = nil end
 for name in next, born do born[name] = nil end
 registry, core = nil
 
---- Makes the state ready to run `main`, the script's compiled chunk, with the arguments in `payload` (nil: none).
+--- Makes the state ready to run `main`, the script's compiled chunk, with the arguments in `payload` (nil: none). Gives
+--- what the host's stepper knows the state by.
 local function start(main, names, payload)
   raw.setupvalue(main, 1, environment)
   main = parts.bind(main, names)
@@ -137,7 +138,7 @@ local function start(main, names, payload)
   local function finish(ok, problem)
     if ok then door(RETURNED) else parts.failure.report(problem, trace) end
   end
-  coroutines.start(function()
+  local handle = coroutines.start(function()
     if not payload then return finish(raw.xpcall(main, on_error)) end
     local arguments = payload
     payload = nil
@@ -145,6 +146,7 @@ local function start(main, names, payload)
   end)
   -- A third of what was made until here is garbage, and the state may wait for long without making more.
   raw.collectgarbage()
+  return handle
 end
 
 --- Before the state is closed, which holds the host's interpreter lock: what is large is dropped and collected here,

@@ -2,15 +2,15 @@
 local raw, _, coroutines, _, parts = ...
 local create, resume, yield, running = raw.co_create, raw.co_resume, raw.co_yield, raw.co_running
 local isyieldable, status = raw.co_isyieldable, raw.co_status
-local rawequal, error, type, bad_argument = raw.rawequal, raw.error, raw.type, parts.support.bad_argument
-local WAIT, REFUSED, is_main, is_leaving = coroutines.WAIT, coroutines.REFUSED, coroutines.is_main, coroutines.is_leaving
+local error, select, type, bad_argument = raw.error, raw.select, raw.type, parts.support.bad_argument
+local REFUSED, suspension, is_main, is_leaving =
+  coroutines.REFUSED, coroutines.suspension, coroutines.is_main, coroutines.is_leaving
 
---- What a resumption gave: WAIT goes up to our own resumer and the answer comes back down; all else is the script's.
+--- What a resumption gave: WAIT and PREEMPTED go up to our own resumer and the answer comes back down; all else is the
+--- script's. Where the resumer can't be suspended, a wait is refused and a preempted coroutine just goes on.
 local function relay(co, ok, ...)
-  if ok and rawequal((...), WAIT) then
-    if isyieldable() then return relay(co, resume(co, yield(WAIT))) end
-    return relay(co, resume(co, REFUSED))
-  end
+  local reason = ok and suspension(co, select("#", ...), ...)
+  if reason then return relay(co, resume(co, isyieldable() and yield(reason) or REFUSED)) end
   if not ok and is_leaving() then coroutines.leave() end
   return ok, ...
 end
@@ -32,7 +32,7 @@ local function unwrap(co, ok, ...)
   error(first, type(first) == "string" and 2 or 0)
 end
 
-return { library = {
+local library = {
   create = create, status = status,
   resume = function(co, ...)
     if type(co) ~= "thread" then bad_argument(1, "resume", "thread", co) end
@@ -65,4 +65,10 @@ return { library = {
     if ok then return true end
     return false, problem
   end,
-} }
+}
+
+if coroutines.native then
+  for _, name in raw.next, { "resume", "wrap", "yield", "close" } do library[name] = coroutines.native[name] end
+end
+
+return { library = library }

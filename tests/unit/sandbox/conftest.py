@@ -8,7 +8,7 @@ import pytest
 
 from luspool.permissions import Origin, Pledge, PledgeSet, Rule
 from luspool.sandbox import Program, Sandbox, codec
-from luspool.scheduler.protocol import Delivered, Ended, Failure, NotAChildError, Thrown, Waiting
+from luspool.scheduler.protocol import Delivered, Ended, Failure, NotAChildError, Slice, Thrown, Waiting
 
 
 class FakePort:
@@ -109,7 +109,7 @@ class Script:
         self.state = sandbox.new_state(Program(path, text, arguments, pledges, **options), self.port)
 
     def step(self):
-        return self.state.step()
+        return self.state.step(Slice(0, bytearray(1)))
 
     def waits_for(self):
         """Step, and what the state then waits for."""

@@ -64,7 +64,9 @@ def test_a_stack_overflow_is_an_error_like_any_other(lus):
 
 def test_tracebacks_show_nothing_of_the_library(lus):
     failure = lus("local co = coroutine.wrap(function() io.open({}) end)\nlocal x = pcall(print)\nco()").failure()
-    assert failure.traceback.splitlines()[1:] == ["\tmain.lus:3: in main chunk"]
+    # What `wrap` gives is a function in C, as in Lua, where it is not the portable preemption's.
+    frames = [line for line in failure.traceback.splitlines()[1:] if line != "\t[C]: in local 'co'"]
+    assert frames == ["\tmain.lus:3: in main chunk"]
 
 
 def test_a_chunk_with_language_helpers_is_a_main_chunk_in_tracebacks(lus):

@@ -37,7 +37,7 @@ class Script:
         self.executor = threading.Lock()
         self.generator = script(self)
 
-    def step(self):
+    def step(self, _slice):
         assert self.executor.acquire(blocking=False), "two threads inside one state"
         try:
             assert not self.closed

@@ -160,7 +160,7 @@ def test_a_callback_that_raises_stops_the_host_and_is_kept(house, patience, call
 
 def test_a_close_that_raises_stops_the_host_and_every_tree_is_told(house, patience):
     class Unclosable:
-        def step(self):
+        def step(self, _slice):
             return Ended(Returned())
 
         def close(self):

@@ -1,0 +1,754 @@
+/*
+** Slices, stops and memory limits for the Lua states of one process: a Python module and a Lua module in one file.
+**
+** A state runs inside `Stepper.step`, on whatever thread calls it. To end a slice, a timer of that thread sends it a
+** signal; the handler arms a count hook of 1 on the coroutine that runs, and before its next instruction the hook
+** yields. Until then nothing is counted, so a program that is not interrupted pays nothing. The hook's yield must
+** reach the driver through the script's own coroutines, unseen: hence resume, wrap and close are written here, with
+** continuations that pass a *suspension* upwards and resume downwards again. A wait (`suspend`) takes the same way.
+**
+** What is published, and to whom. A thread's record is reached through thread-local storage. Only that thread writes
+** and reads it, in its normal course and in its signal handler, so `volatile` and the order of statements are all it
+** takes. `current` is the coroutine whose instructions are executed; while it is NULL the handler does nothing. The
+** one field that other threads write is a state's `stop`.
+**
+** Rules that the rest follows, each of them met as a hang or a crash before it was one:
+** - A signal may fall between any two instructions, and Lua may lose an armed hook (it writes its trap flag back). So
+**   while a slice is over, ticks go on, and each arms anew.
+** - A coroutine's hook is cleared before the coroutine is published, and a pending tick is passed on to it after. New
+**   coroutines inherit an armed hook, and one may be left on a coroutine that was not resumed for long: a hook that
+**   finds nothing pending clears itself.
+** - lua_resume makes a coroutine yieldable even if its resumer is not, so resumers that can't yield are counted.
+** - Inside such a frame (a table.sort comparator, say) a return hook notices when it is left.
+** - Arming walks the coroutine's frames. The next tick is set by the handler, at a distance that is a multiple of
+**   what this one took: a deep recursion can't drown in signals.
+** - A stop leaves by longjmp from the hook to the driver. An error would be the script's to catch; and the hook is
+**   called between two instructions, where no C function of Lua is in the middle of anything. The state is never run
+**   again, only closed, which does not look at what was jumped over.
+** - Memory may only be refused where Lua is ready for it: inside a step, and never to a thread that holds Python's
+**   lock, for then a host call is writing into the state, and an error would jump over its frames.
+*/
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#ifndef __linux__
+#error "timers that signal one thread exist on Linux alone; without this module the portable hook is used"
+#endif
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- Lua's interface, by hand: lupa installs no headers ------------------------------------------------------- */
+
+typedef struct lua_State lua_State;
+typedef struct lua_Debug lua_Debug;
+typedef intptr_t lua_KContext;
+typedef int (*lua_CFunction)(lua_State *);
+typedef int (*lua_KFunction)(lua_State *, int, lua_KContext);
+typedef void (*lua_Hook)(lua_State *, lua_Debug *);
+typedef void *(*lua_Alloc)(void *, void *, size_t, size_t);
+
+enum { LUA_OK, LUA_YIELD, LUA_ERRRUN, LUA_ERRSYNTAX, LUA_ERRMEM };
+enum { LUA_TSTRING = 4, LUA_TFUNCTION = 6 };
+enum { LUA_GCCOUNT = 3, LUA_GCCOUNTB = 4 };
+enum { LUA_MASKRET = 2, LUA_MASKCOUNT = 8 };
+enum { LUA_MULTRET = -1, LUA_VERSION_NUM = 505, FIRST_UPVALUE = -(INT_MAX / 2 + 1000) - 1 };
+
+#define LUA_FUNCTIONS(X)                                                                                               \
+    X(void, lua_close, (lua_State *))                                                                                  \
+    X(int, lua_closethread, (lua_State *, lua_State *))                                                                \
+    X(int, lua_checkstack, (lua_State *, int))                                                                         \
+    X(void, lua_concat, (lua_State *, int))                                                                            \
+    X(void, lua_createtable, (lua_State *, int, int))                                                                  \
+    X(int, lua_error, (lua_State *))                                                                                   \
+    X(int, lua_gc, (lua_State *, int, ...))                                                                            \
+    X(lua_Alloc, lua_getallocf, (lua_State *, void **))                                                                \
+    X(int, lua_gethookmask, (lua_State *))                                                                             \
+    X(int, lua_getstack, (lua_State *, int, lua_Debug *))                                                              \
+    X(int, lua_gettop, (lua_State *))                                                                                  \
+    X(int, lua_isyieldable, (lua_State *))                                                                             \
+    X(lua_State *, lua_newthread, (lua_State *))                                                                       \
+    X(int, lua_pcallk, (lua_State *, int, int, int, lua_KContext, lua_KFunction))                                      \
+    X(void, lua_pushboolean, (lua_State *, int))                                                                       \
+    X(void, lua_pushcclosure, (lua_State *, lua_CFunction, int))                                                       \
+    X(void, lua_pushinteger, (lua_State *, long long))                                                                 \
+    X(void, lua_pushlightuserdata, (lua_State *, void *))                                                              \
+    X(const char *, lua_pushstring, (lua_State *, const char *))                                                       \
+    X(void, lua_pushvalue, (lua_State *, int))                                                                         \
+    X(int, lua_resume, (lua_State *, lua_State *, int, int *))                                                         \
+    X(void, lua_rotate, (lua_State *, int, int))                                                                       \
+    X(void, lua_setallocf, (lua_State *, lua_Alloc, void *))                                                           \
+    X(void, lua_setfield, (lua_State *, int, const char *))                                                            \
+    X(void, lua_sethook, (lua_State *, lua_Hook, int, int))                                                            \
+    X(void, lua_settop, (lua_State *, int))                                                                            \
+    X(int, lua_status, (lua_State *))                                                                                  \
+    X(long long, lua_tointegerx, (lua_State *, int, int *))                                                            \
+    X(const char *, lua_tolstring, (lua_State *, int, size_t *))                                                       \
+    X(lua_State *, lua_tothread, (lua_State *, int))                                                                   \
+    X(void *, lua_touserdata, (lua_State *, int))                                                                      \
+    X(int, lua_type, (lua_State *, int))                                                                               \
+    X(const char *, lua_typename, (lua_State *, int))                                                                  \
+    X(double, lua_version, (lua_State *))                                                                              \
+    X(void, lua_xmove, (lua_State *, lua_State *, int))                                                                \
+    X(int, lua_yieldk, (lua_State *, int, lua_KContext, lua_KFunction))                                                \
+    X(void *, luaL_alloc, (void *, void *, size_t, size_t))                                                            \
+    X(int, luaL_error, (lua_State *, const char *, ...))                                                               \
+    X(int, luaL_loadstring, (lua_State *, const char *))                                                               \
+    X(lua_State *, luaL_newstate, (void))                                                                              \
+    X(void, luaL_where, (lua_State *, int))
+
+#define DECLARE(result, name, parameters) static result(*name) parameters;
+LUA_FUNCTIONS(DECLARE)
+#undef DECLARE
+
+/* --- What is kept ------------------------------------------------------------------------------------------------ */
+
+typedef int64_t nanoseconds;
+
+/* How a step ended; sandbox/preemption.py has the same numbers. */
+enum outcome { FINISHED, WAITING, PREEMPTED, FAILED, STOPPED, OUT_OF_MEMORY };
+
+/* One Lua state: the user data of its allocator, which frees it together with the state's last block. */
+struct state {
+    lua_State *home;        /* Lua's main thread: belongs to lupa, and is what the driver runs on */
+    lua_State *main;        /* the script's main coroutine, from `adopt` on */
+    _Atomic int stop;       /* an outcome that ends the state, or 0; written by any thread, never taken back */
+    size_t used;            /* bytes, to the byte */
+    size_t limit;           /* bytes, or 0 */
+    void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
+    size_t refused_size;    /* there is none */
+};
+
+/* One thread that steps states. */
+struct thread {
+    lua_State *volatile current;            /* the coroutine whose instructions are executed, or NULL */
+    struct state *volatile state;           /* its state */
+    const volatile char *volatile wanted;   /* not 0: somebody else could use this thread */
+    volatile nanoseconds deadline;          /* the end of the slice */
+    volatile nanoseconds timer_at;          /* when the timer goes off, 0 if it does not */
+    volatile int pending;                   /* the slice is over, and the state not yet suspended */
+    volatile int suspension;                /* WAITING or PREEMPTED, while it is passed up to the driver */
+    volatile int blocked;                   /* resumers, from the driver to `current`, that can't yield */
+    timer_t timer;
+    int generation;                         /* of the process whose timer it is: a fork does not inherit timers */
+    jmp_buf driver;                         /* where a stop leaves to */
+};
+
+/* Initial-exec: the default model may allocate when it is first used, which could be inside the signal handler. */
+static __thread struct thread *self __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t thread_key;  /* only for its destructor */
+static int generation;            /* forks between the process that loaded this module and this one */
+
+/* Sent to the executing thread. Its default is to be ignored, debuggers let it pass, and nothing but urgent data on
+** sockets, which is unused here, uses it. */
+enum { TICK = SIGURG };
+
+/* Between ticks while a slice is over: how late a state gives way once somebody becomes ready. A tick costs 2 to 3
+** microseconds, so this is 0.3 %. */
+static const nanoseconds RETRY = 1000000;
+/* The longest time without a tick: how late a stop is noticed. */
+static const nanoseconds POLL = 10000000;
+/* At most one part in so many of a thread's time goes to arming. */
+enum { ARMING_SHARE = 32 };
+
+static nanoseconds clock_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (nanoseconds)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* --- Ticks ------------------------------------------------------------------------------------------------------ */
+
+static void count_hook(lua_State *L, lua_Debug *event);
+
+static void arm(lua_State *co) {
+    lua_sethook(co, count_hook, LUA_MASKCOUNT, 1);
+}
+
+static void set_timer(struct thread *me, nanoseconds at) {
+    struct itimerspec when = {{0, 0}, {at / 1000000000, at % 1000000000}};
+    me->timer_at = at;
+    timer_settime(me->timer, TIMER_ABSTIME, &when, NULL);
+}
+
+static void tick(struct thread *me) {
+    me->timer_at = 0;
+    lua_State *co = me->current;
+    if (co == NULL) return;
+    nanoseconds now = clock_now();
+    int stop = atomic_load_explicit(&me->state->stop, memory_order_relaxed);
+    if (!stop && now < me->deadline) {
+        set_timer(me, me->deadline < now + POLL ? me->deadline : now + POLL);
+    } else if (!stop && !*me->wanted) {
+        set_timer(me, now + RETRY);
+    } else {
+        me->pending = 1;
+        arm(co);
+        nanoseconds done = clock_now(), pause = (done - now) * ARMING_SHARE;
+        set_timer(me, done + (pause > RETRY ? pause : RETRY));
+    }
+}
+
+static void on_signal(int number) {
+    int saved = errno;
+    (void)number;
+    if (self != NULL) tick(self);
+    errno = saved;
+}
+
+static _Noreturn void leave(struct thread *me) {
+    longjmp(me->driver, 1);
+}
+
+static void return_hook(lua_State *L, lua_Debug *event) {
+    struct thread *me = self;
+    (void)event;
+    if (me->state->stop) leave(me);
+    if (!me->pending) lua_sethook(L, NULL, 0, 0);
+    else if (lua_isyieldable(L)) arm(L);
+}
+
+/* Called before an instruction of L. */
+static void count_hook(lua_State *L, lua_Debug *event) {
+    struct thread *me = self;
+    (void)event;
+    if (me->state->stop) leave(me);
+    if (me->pending && !lua_isyieldable(L)) {
+        lua_sethook(L, return_hook, LUA_MASKRET, 0);
+        return;
+    }
+    lua_sethook(L, NULL, 0, 0);
+    if (!me->pending || me->blocked) return;  /* if blocked, the resumer that can't yield arms itself when it is back */
+    if (!*me->wanted) {
+        me->pending = 0;
+        return;
+    }
+    me->suspension = PREEMPTED;
+    lua_yieldk(L, 0, 0, NULL);
+}
+
+/* --- Coroutines, for scripts ------------------------------------------------------------------------------------ */
+
+static struct thread *stepping(lua_State *L) {
+    if (self == NULL || self->current == NULL) luaL_error(L, "a coroutine can't run outside of a step");
+    return self;
+}
+
+static lua_State *check_coroutine(lua_State *L, const char *function) {
+    lua_State *co = lua_tothread(L, 1);
+    if (co == NULL) {
+        int type = lua_type(L, 1);
+        luaL_error(L, "bad argument #1 to '%s' (thread expected, got %s)", function,
+                   type == -1 ? "no value" : lua_typename(L, type));
+    }
+    return co;
+}
+
+static void publish(struct thread *me, lua_State *co) {
+    if (lua_gethookmask(co)) lua_sethook(co, NULL, 0, 0);
+    me->current = co;
+    if (me->pending) arm(co);
+}
+
+static void publish_again(struct thread *me, lua_State *L) {
+    me->current = L;
+    if (me->pending && !me->suspension) arm(L);
+}
+
+/* Moves `count` values from L to co and runs co. As lua_resume, but for -1: they don't fit, the message is on L. */
+static int run(lua_State *L, lua_State *co, int count, int *results) {
+    struct thread *me = stepping(L);
+    if (!lua_checkstack(co, count)) {
+        lua_pushstring(L, "too many arguments to resume");
+        return -1;
+    }
+    int blocked = !lua_isyieldable(L);
+    lua_xmove(L, co, count);
+    me->blocked += blocked;
+    publish(me, co);
+    int status = lua_resume(co, L, count, results);
+    publish_again(me, L);
+    me->blocked -= blocked;
+    if (status == LUA_YIELD && me->suspension) return status;
+    if (status == LUA_OK || status == LUA_YIELD) {
+        if (lua_checkstack(L, *results + 1)) return status;
+        lua_settop(co, -*results - 1);
+        lua_pushstring(L, "too many results to resume");
+        return -1;
+    }
+    lua_xmove(co, L, 1);
+    return status;
+}
+
+static int suspended(int status) {
+    return status == LUA_YIELD && self->suspension;
+}
+
+static int resume_more(lua_State *L, int status, lua_KContext unused);
+
+static int resume_with(lua_State *L, int count) {
+    lua_State *co = lua_tothread(L, 1);
+    int results, status = run(L, co, count, &results);
+    if (suspended(status)) return lua_yieldk(L, 0, 0, resume_more);
+    if (status == LUA_OK || status == LUA_YIELD) {
+        lua_pushboolean(L, 1);
+        lua_xmove(co, L, results);
+        return results + 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_rotate(L, -2, 1);
+    return 2;
+}
+
+static int resume_more(lua_State *L, int status, lua_KContext unused) {
+    (void)status, (void)unused;
+    return resume_with(L, 0);
+}
+
+static int co_resume(lua_State *L) {
+    check_coroutine(L, "resume");
+    return resume_with(L, lua_gettop(L) - 1);
+}
+
+/* lua_closethread with the coroutine published: it runs the __close metamethods of co, on co. */
+static int close_coroutine(lua_State *L, lua_State *co) {
+    struct thread *me = stepping(L);
+    publish(me, co);
+    int status = lua_closethread(co, L);  /* does not return where co closes itself */
+    publish_again(me, L);
+    return status;
+}
+
+static int wrap_more(lua_State *L, int status, lua_KContext unused);
+
+static int wrap_with(lua_State *L, int count) {
+    lua_State *co = lua_tothread(L, FIRST_UPVALUE);
+    int results, status = run(L, co, count, &results);
+    if (suspended(status)) return lua_yieldk(L, 0, 0, wrap_more);
+    if (status == LUA_OK || status == LUA_YIELD) {
+        lua_xmove(co, L, results);
+        return results;
+    }
+    status = lua_status(co);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        status = close_coroutine(L, co);
+        lua_xmove(co, L, 1);
+    }
+    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {  /* as Lua does: the caller's position before it */
+        luaL_where(L, 1);
+        lua_rotate(L, -2, 1);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+static int wrap_more(lua_State *L, int status, lua_KContext unused) {
+    (void)status, (void)unused;
+    return wrap_with(L, 0);
+}
+
+static int wrap_call(lua_State *L) {
+    return wrap_with(L, lua_gettop(L));
+}
+
+static int co_wrap(lua_State *L) {
+    if (lua_type(L, 1) != LUA_TFUNCTION) {
+        int type = lua_type(L, 1);
+        return luaL_error(L, "bad argument #1 to 'wrap' (function expected, got %s)",
+                          type == -1 ? "no value" : lua_typename(L, type));
+    }
+    lua_State *co = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    lua_pushcclosure(L, wrap_call, 1);
+    return 1;
+}
+
+static int co_yield(lua_State *L) {
+    if (L == stepping(L)->state->main) return luaL_error(L, "attempt to yield from outside a coroutine");
+    return lua_yieldk(L, lua_gettop(L), 0, NULL);
+}
+
+static int co_close(lua_State *L) {
+    lua_State *co = lua_gettop(L) == 0 ? L : check_coroutine(L, "close");
+    long long record[64];  /* a lua_Debug, with room to spare */
+    if (co == stepping(L)->state->main) return luaL_error(L, "cannot close the main coroutine");
+    if (co != L && lua_status(co) == LUA_OK && lua_getstack(co, 0, (lua_Debug *)record))
+        return luaL_error(L, "cannot close a normal coroutine");
+    if (close_coroutine(L, co) == LUA_OK) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_xmove(co, L, 1);
+    return 2;
+}
+
+static int suspend_more(lua_State *L, int status, lua_KContext unused) {
+    (void)status, (void)unused;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* Leaves the step, WAITING; true when the state runs on. False at once where Lua can't suspend what is running. */
+static int co_suspend(lua_State *L) {
+    struct thread *me = stepping(L);
+    if (me->blocked || !lua_isyieldable(L)) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    me->suspension = WAITING;
+    return lua_yieldk(L, 0, 0, suspend_more);
+}
+
+/* Ends the state before the next instruction of L, whatever it is inside of. */
+static int co_leave(lua_State *L) {
+    struct thread *me = stepping(L);
+    me->state->stop = STOPPED;
+    me->pending = 1;
+    arm(L);
+    return 0;
+}
+
+/* Takes the script's main coroutine, which the caller keeps alive, and gives the number that makes a Stepper. */
+static int co_adopt(lua_State *L) {
+    struct state *st = lua_touserdata(L, FIRST_UPVALUE);
+    st->main = lua_tothread(L, 1);
+    lua_pushinteger(L, (long long)(intptr_t)st);
+    return 1;
+}
+
+/* --- Memory --------------------------------------------------------------------------------------------------------- */
+
+static void out_of_memory(struct state *st) {
+    if (!st->stop) st->stop = OUT_OF_MEMORY;
+    self->pending = 1;
+    arm(self->current);
+}
+
+/* Whether a request for more must be refused. Lua repeats a refused request after a collection; if that is refused
+** too, or something else is asked for instead, then an error was raised for it, and the state ends whatever it does with it. */
+static int refuse(struct state *st, void *block, size_t old, size_t new) {
+    if (self == NULL || self->current == NULL || self->state != st || PyGILState_Check()) return 0;
+    int repeated = st->refused_size == new && st->refused_block == block;
+    if (st->refused_size && !repeated) out_of_memory(st);
+    if (st->used - old + new <= st->limit) {
+        st->refused_size = 0;
+        return 0;
+    }
+    if (repeated) out_of_memory(st);
+    st->refused_block = block;
+    st->refused_size = new;
+    return 1;
+}
+
+static void *allocate(void *ud, void *block, size_t old, size_t new) {
+    struct state *st = ud;
+    if (block == NULL) old = 0;  /* it says what is to be allocated */
+    if (new == 0) {
+        free(block);
+        st->used -= old;
+        if (st->used == 0) free(st);  /* this was the state itself */
+        return NULL;
+    }
+    if (new > old && st->limit && (st->used - old + new > st->limit || st->refused_size) && refuse(st, block, old, new))
+        return NULL;
+    void *moved = realloc(block, new);
+    if (moved != NULL) st->used += new - old;
+    return moved;
+}
+
+/* --- The Lua module: `package.loadlib(file, "luspool_open")()` ------------------------------------------------------ */
+
+/* Gives a table of functions; from now on the state's memory is counted. */
+__attribute__((visibility("default"))) int luspool_open(lua_State *L) {
+    static const struct { const char *name; lua_CFunction function; } functions[] = {
+        {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
+        {"leave", co_leave},
+    };
+    void *unused;
+    if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
+    struct state *st = calloc(1, sizeof *st);
+    if (st == NULL) return luaL_error(L, "not enough memory");
+    lua_createtable(L, 0, 7);
+    st->home = L;
+    st->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
+    lua_setallocf(L, allocate, st);
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        lua_pushcclosure(L, functions[i].function, 0);
+        lua_setfield(L, -2, functions[i].name);
+    }
+    lua_pushlightuserdata(L, st);
+    lua_pushcclosure(L, co_adopt, 1);
+    lua_setfield(L, -2, "adopt");
+    return 1;
+}
+
+/* --- The driver -------------------------------------------------------------------------------------------------- */
+
+static void thread_ended(void *record) {
+    struct thread *me = record;
+    self = NULL;
+    timer_delete(me->timer);
+    free(me);
+}
+
+static void forked(void) {
+    generation++;
+}
+
+/* This thread's record, made when it first steps; NULL with errno set. */
+static struct thread *this_thread(void) {
+    struct thread *me = self;
+    if (me != NULL && me->generation == generation) return me;
+    if (me == NULL && (me = calloc(1, sizeof *me)) == NULL) return NULL;
+    struct sigevent event = {.sigev_signo = TICK, .sigev_notify = SIGEV_THREAD_ID};
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    if (timer_create(CLOCK_MONOTONIC, &event, &me->timer) != 0) {
+        if (self == NULL) free(me);
+        return NULL;
+    }
+    sigset_t ticks;
+    sigemptyset(&ticks);
+    sigaddset(&ticks, TICK);
+    pthread_sigmask(SIG_UNBLOCK, &ticks, NULL);
+    me->timer_at = 0;
+    me->generation = generation;
+    self = me;
+    pthread_setspecific(thread_key, me);
+    return me;
+}
+
+/* The step itself, called protected on the home thread: lua_resume may throw a memory error past its caller. */
+static int drive(lua_State *L) {
+    struct thread *me = self;
+    lua_State *main = me->state->main;
+    int results = 0, status;
+    if (_setjmp(me->driver) != 0) return 0;
+    publish(me, main);
+    if (me->timer_at == 0 || me->timer_at > me->deadline) set_timer(me, me->deadline);
+    status = lua_resume(main, L, 0, &results);
+    me->current = NULL;
+    lua_pushinteger(L, status == LUA_OK ? FINISHED : status == LUA_YIELD ? me->suspension : FAILED);
+    return 1;
+}
+
+static enum outcome step(struct thread *me, struct state *st, nanoseconds slice, const char *wanted) {
+    static const char nobody = 0;
+    enum outcome outcome;
+    nanoseconds now = clock_now();
+    me->state = st;
+    me->wanted = slice ? wanted : &nobody;
+    me->deadline = now + (slice ? slice : POLL);
+    me->pending = me->suspension = me->blocked = 0;
+    lua_pushcclosure(st->home, drive, 0);
+    int status = lua_pcallk(st->home, 0, 1, 0, 0, NULL);
+    me->current = NULL;  /* first: from here on ticks do nothing */
+    outcome = status == LUA_OK ? (enum outcome)lua_tointegerx(st->home, -1, NULL) : FAILED;
+    lua_settop(st->home, -2);
+    return st->stop ? (enum outcome)st->stop : outcome;
+}
+
+/* --- The Python module --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    struct state *state;  /* NULL once closed */
+    PyObject *runtime;    /* what keeps `state` alive */
+    int stepped;          /* a thread is inside `step` */
+} Stepper;
+
+static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    unsigned long long handle;
+    PyObject *runtime;
+    Py_ssize_t memory = 0;
+    static char *names[] = {"handle", "runtime", "memory", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|n:Stepper", names, &handle, &runtime, &memory)) return NULL;
+    Stepper *made = (Stepper *)type->tp_alloc(type, 0);
+    if (made == NULL) return NULL;
+    made->state = (struct state *)(intptr_t)handle;
+    made->state->limit = (size_t)memory;
+    made->runtime = Py_NewRef(runtime);
+    return (PyObject *)made;
+}
+
+static PyObject *stepper_close(Stepper *me, PyObject *unused) {
+    (void)unused;
+    me->state = NULL;
+    Py_CLEAR(me->runtime);
+    Py_RETURN_NONE;
+}
+
+static void stepper_dealloc(Stepper *me) {
+    Py_CLEAR(me->runtime);
+    Py_TYPE(me)->tp_free((PyObject *)me);
+}
+
+static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2 || !PyByteArray_Check(args[1]) || PyByteArray_GET_SIZE(args[1]) < 1)
+        return PyErr_Format(PyExc_TypeError, "step(nanoseconds, wanted: bytearray of one byte or more)");
+    nanoseconds slice = PyLong_AsLongLong(args[0]);
+    if (slice == -1 && PyErr_Occurred()) return NULL;
+    if (me->state == NULL || me->state->main == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the state is closed or has not been started");
+    struct thread *thread = this_thread();
+    if (thread == NULL) return PyErr_SetFromErrno(PyExc_OSError);
+    if (me->stepped || thread->current != NULL)
+        return PyErr_Format(PyExc_RuntimeError, "a step inside a step");
+    if (me->state->stop) return PyLong_FromLong(me->state->stop);
+    enum outcome outcome;
+    me->stepped = 1;
+    Py_INCREF(me->runtime);
+    PyObject *runtime = me->runtime;
+    Py_BEGIN_ALLOW_THREADS
+    outcome = step(thread, me->state, slice, PyByteArray_AS_STRING(args[1]));
+    Py_END_ALLOW_THREADS
+    me->stepped = 0;
+    Py_DECREF(runtime);
+    return PyLong_FromLong(outcome);
+}
+
+static PyObject *stepper_stop(Stepper *me, PyObject *unused) {
+    (void)unused;
+    if (me->state != NULL && !me->state->stop) me->state->stop = STOPPED;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stepper_problem(Stepper *me, PyObject *unused) {
+    lua_State *main = me->state ? me->state->main : NULL;
+    size_t length;
+    (void)unused;
+    if (main == NULL || lua_gettop(main) == 0 || lua_type(main, -1) != LUA_TSTRING) return PyBytes_FromString("");
+    const char *text = lua_tolstring(main, -1, &length);
+    return PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
+}
+
+static PyObject *stepper_used(Stepper *me, void *unused) {
+    (void)unused;
+    return PyLong_FromSize_t(me->state ? me->state->used : 0);
+}
+
+static PyMethodDef stepper_methods[] = {
+    {"step", (PyCFunction)(void (*)(void))stepper_step, METH_FASTCALL, NULL},
+    {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
+    {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
+    {"close", (PyCFunction)stepper_close, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef stepper_attributes[] = {
+    {"used", (getter)stepper_used, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyTypeObject StepperType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "luspool.sandbox._preempt.Stepper",
+    .tp_basicsize = sizeof(Stepper),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = stepper_new,
+    .tp_dealloc = (destructor)stepper_dealloc,
+    .tp_methods = stepper_methods,
+    .tp_getset = stepper_attributes,
+};
+
+/* --- Is this the Lua that was written for? ----------------------------------------------------------------------- */
+
+static const char *look_up(const char *path) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+    if (library == NULL) return "Lua's library is not loaded";
+#define LOOK_UP(result, name, parameters)                                                                              \
+    if ((*(void **)&name = dlsym(library, #name)) == NULL) return "Lua's library does not export " #name;
+    LUA_FUNCTIONS(LOOK_UP)
+#undef LOOK_UP
+    return lua_version(NULL) == LUA_VERSION_NUM ? NULL : "it is not Lua 5.5";
+}
+
+static int test_steps;
+
+static void test_hook(lua_State *L, lua_Debug *event) {
+    (void)event;
+    test_steps++;
+    lua_yieldk(L, 0, 0, NULL);
+}
+
+static int test_upvalue(lua_State *L) {
+    return lua_touserdata(L, FIRST_UPVALUE) == &test_steps ? 0 : luaL_error(L, "upvalue");
+}
+
+/* Runs a chunk with a yield before each of its instructions, and looks whether it still gives what it should. */
+static const char *try_out(void) {
+    static const char chunk[] = "local a, b = ... local n = 0 for i = 1, a do n = n + i end return n, b";
+    void *unused;
+    lua_State *L = luaL_newstate();
+    if (L == NULL) return "no memory";
+    const char *problem = NULL;
+    lua_pushlightuserdata(L, &test_steps);
+    lua_pushcclosure(L, test_upvalue, 1);
+    if (lua_pcallk(L, 0, 0, 0, 0, NULL) != LUA_OK) problem = "upvalues lie elsewhere";
+    else if (lua_getallocf(L, &unused) != luaL_alloc) problem = "its allocator is not Lua's own";
+    lua_State *co = lua_newthread(L);
+    int results = 0, status = luaL_loadstring(co, chunk) == LUA_OK ? LUA_YIELD : LUA_ERRSYNTAX;
+    lua_pushinteger(co, 100);
+    lua_pushinteger(co, 7);
+    lua_sethook(co, test_hook, LUA_MASKCOUNT, 1);
+    for (int arguments = 2; status == LUA_YIELD; arguments = 0) status = lua_resume(co, L, arguments, &results);
+    if (problem == NULL && (status != LUA_OK || results != 2 || test_steps < 100 ||
+                            lua_tointegerx(co, -2, NULL) != 5050 || lua_tointegerx(co, -1, NULL) != 7))
+        problem = "a hook that yields does not work as in Lua 5.5";
+    lua_close(L);
+    return problem;
+}
+
+static int take_signal(void) {
+    struct sigaction old, new = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&new.sa_mask);
+    if (sigaction(TICK, NULL, &old) != 0) return -1;
+    if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN && old.sa_handler != on_signal) return -1;
+    return sigaction(TICK, &new, NULL);
+}
+
+/* bind(path of lupa.lua55): ready to be used, or ImportError. */
+static PyObject *bind(PyObject *module, PyObject *argument) {
+    const char *path = PyUnicode_AsUTF8(argument);
+    (void)module;
+    if (path == NULL) return NULL;
+    const char *problem = look_up(path);
+    if (problem == NULL) problem = try_out();
+    if (problem == NULL && take_signal() != 0) problem = "SIGURG is in use";
+    if (problem != NULL) return PyErr_Format(PyExc_ImportError, "%s: %s", path, problem);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_functions[] = {
+    {"bind", bind, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_preempt", NULL, -1, module_functions, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__preempt(void) {
+    if (PyType_Ready(&StepperType) < 0) return NULL;
+    if (pthread_key_create(&thread_key, thread_ended) != 0 || pthread_atfork(NULL, NULL, forked) != 0)
+        return PyErr_NoMemory();
+    PyObject *made = PyModule_Create(&module);
+    if (made == NULL || PyModule_AddObjectRef(made, "Stepper", (PyObject *)&StepperType) == 0) return made;
+    Py_DECREF(made);
+    return NULL;
+}

@@ -1,0 +1,103 @@
+"""How a state's step is bounded: by a signal to its thread (native/preempt.c), or by a hook that counts instructions.
+
+The first costs nothing until it is needed, ends slices to the millisecond, stops any loop and bounds memory; it needs
+the compiled module. The second works wherever ctypes does, but makes loops 2 to 3 times slower, and can't stop a state
+inside a frame that Lua can't suspend (a table.sort comparator, say), nor bound its memory.
+
+`LUSPOOL_PREEMPTION=signal|hook` chooses; by default the first is taken where it is there.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import IntEnum
+from functools import cache
+from typing import Any, Final, Protocol
+
+import lupa.lua55
+
+VARIABLE: Final = "LUSPOOL_PREEMPTION"
+
+
+class StepEnd(IntEnum):
+    """Why a step came back. Known by these numbers to native/preempt.c and lua/coroutines.lua."""
+
+    FINISHED = 0
+    WAITING = 1
+    PREEMPTED = 2
+    FAILED = 3
+    """Ended by an error outside its own protection; `Stepper.problem` has the message."""
+    STOPPED = 4
+    OUT_OF_MEMORY = 5
+
+
+class Stepper(Protocol):
+    """Runs one started state. One thread at a time, but for `stop`; after a step that ended the state, only `close`."""
+
+    def step(self, nanoseconds: int, wanted: bytearray, /) -> int:
+        """Run until something of `StepEnd` is the case; with 0 nanoseconds, without ever being PREEMPTED.
+
+        A slice that is over ends only once `wanted[0]` is not 0. `wanted` is read without a lock and keeps its size.
+        """
+
+    def stop(self) -> None:
+        """End the state within some milliseconds: this step, or else the next, gives STOPPED. From any thread."""
+
+    def problem(self) -> bytes:
+        """What a FAILED step died of."""
+
+    def close(self) -> None:
+        """Let go of the interpreter. Only between steps; twice is harmless."""
+
+
+class Mechanism(Protocol):
+    """One way to bound steps, for all states of the process."""
+
+    name: str
+    library: bytes | None
+    """The path of the native module that boot.lua loads, if there is one."""
+
+    def stepper(self, runtime: Any, handle: Any, drive: Any, memory: int) -> Stepper:  # noqa: ANN401 - lupa has no types
+        """For a state that boot.lua's `start` has given `handle`, in an interpreter `runtime` with boot.lua's `drive`.
+
+        `memory` is the limit in bytes, 0 for none.
+        """
+
+
+class _Signal:
+    """A signal to the executing thread arms a hook on the coroutine that runs."""
+
+    name = "signal"
+
+    def __init__(self) -> None:
+        from . import _preempt  # noqa: PLC0415 - where it was not compiled, that is seen here and nowhere else
+
+        _preempt.bind(lupa.lua55.__file__)
+        self.library: bytes | None = os.fsencode(_preempt.__file__)
+        self._stepper = _preempt.Stepper
+
+    def stepper(self, runtime: Any, handle: Any, _drive: Any, memory: int) -> Stepper:  # noqa: ANN401
+        return self._stepper(handle, runtime, memory)
+
+
+def _choose(wish: str) -> Mechanism:
+    if wish not in ("", "signal", "hook"):
+        raise ValueError(f"{VARIABLE} is {wish!r}; it can be 'signal', 'hook', or not set")
+    if wish != "hook":
+        try:
+            return _Signal()
+        except ImportError:
+            if wish == "signal":
+                raise
+    from .preemption_hook import CountingHook  # noqa: PLC0415 - loads ctypes, which is not needed otherwise
+
+    return CountingHook()
+
+
+@cache
+def mechanism() -> Mechanism:
+    """The mechanism of this process, chosen at the first call. ValueError, ImportError where the wish can't be met.
+
+    Call it before the process gives up the right to make executable memory, which the portable hook needs.
+    """
+    return _choose(os.environ.get(VARIABLE, ""))
