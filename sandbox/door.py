@@ -1,6 +1,6 @@
 """The host's side of the door: what a script's library functions ask for, decided and done here.
 
-One `Door` per state, called by lua/host.lua alone. Arguments and results are None, booleans, numbers and bytes. The
+One `Door` per state, called by the parts in lua/ alone. Arguments and results are None, booleans, numbers and bytes. The
 answer False means "failed": the text is fetched by LAST_ERROR, so no exception ever crosses into Lua. Any bug here
 ends the state as luspool's own fault, never the host.
 
