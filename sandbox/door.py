@@ -1,8 +1,8 @@
 """The host's side of the door: what a script's library functions ask for, decided and done here.
 
-One `Door` per state, called by the parts in lua/ alone. Arguments and results are None, booleans, numbers and bytes. The
-answer False means "failed": the text is fetched by LAST_ERROR, so no exception ever crosses into Lua. Any bug here
-ends the state as luspool's own fault, never the host.
+One `Door` per state, called by the parts in lua/ alone. Arguments and results are None, booleans, numbers and bytes.
+The answer False means "failed": the text is fetched by LAST_ERROR, so no exception ever crosses into Lua. Any bug
+here ends the state as luspool's own fault, never the host.
 
 What cannot be done at once is answered with None (or True, for input), after `condition` has been set to what to wait
 for: the Lua side then gives the thread back and asks again when it is resumed.
