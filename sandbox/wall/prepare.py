@@ -1,0 +1,25 @@
+"""What has to be there before the wall goes up, since files outside of a ceiling can't be read afterwards."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from .. import compiler
+from ..preemption import mechanism
+
+
+def prepare() -> None:
+    """Load what a host would otherwise read from files of its own, or import, later. Repeatable. As `mechanism`.
+
+    The text of the states' library; the native module, which every state opens again by its path, or the executable
+    memory of the portable hook; the time zone. What Python imports late is what it needs to show a traceback, different
+    in each version: so one is made. tests/wall/test_inside.py sees to it that nothing more is imported behind the wall.
+    """
+    compiler.library()
+    mechanism()
+    time.localtime()
+    try:
+        raise NameError("rehearsed", name="rehearsal")  # noqa: TRY301 - an error of a kind that gets suggestions
+    except NameError:
+        traceback.format_exc()
