@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+import time
+from typing import TYPE_CHECKING, Final
 
 from .announcer import Announcement, Announcer
+from .deadlines import Deadlines
 from .events import Wait
 from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
+from .limits import Limits
 from .machine import Machine
-from .protocol import Ended, Failure, NotAChildError, Slice, StepResult
+from .protocol import Ended, Failure, NotAChildError, Runnable, Slice, StateId, StepResult
 from .standard_input import InputBuffer
 from .tree import State
+from .units import UNLIMITED
+
+if TYPE_CHECKING:
+    from .executor import Executor
 
 
 class Dispatcher:
@@ -22,12 +29,33 @@ class Dispatcher:
     never waits beside a sleeping executor, and no executor is woken for work that another is on its way to.
     """
 
-    __slots__ = ("_announcer", "_is_work", "idle", "input", "lock", "machine", "slice", "stopping", "waking")
+    __slots__ = (
+        "_announcer",
+        "_is_work",
+        "deadlines",
+        "executors",
+        "idle",
+        "input",
+        "lock",
+        "machine",
+        "slice",
+        "stopping",
+        "timekeeper_dozes",
+        "timekeeper_is_wanted",
+        "waking",
+    )
 
-    def __init__(self, machine: Machine, announcer: Announcer, slice_nanoseconds: int) -> None:
+    def __init__(self, announcer: Announcer, slice_nanoseconds: int) -> None:
         self.lock = threading.Lock()
         self._is_work = threading.Condition(self.lock)
-        self.machine = machine
+        self.machine = Machine(_locate)
+        self.deadlines = Deadlines()
+        """When the time of a state, or of a tree (by its root's negative id), is over."""
+        self.executors: list[Executor] = []
+        """All whose threads run or are about to."""
+        self.timekeeper_is_wanted = threading.Condition(self.lock)
+        self.timekeeper_dozes = False
+        """Nobody was at work: it looks at no clock, and wants to be told when somebody is."""
         self.input = InputBuffer()
         self.idle = 0
         """Executors asleep in `wait_for_work` that nobody has notified."""
@@ -38,12 +66,21 @@ class Dispatcher:
         """No new step begins. Set once, by `stop`."""
         self._announcer = announcer
 
-    def finish(self, state: State, result: StepResult) -> None:
-        """The step of `state` has returned `result`. Lock held."""
+    def create_root(self, spec: object, limits: Limits) -> StateId:
+        """A new tree; its time begins now. Lock held."""
+        root = self.machine.create_root(spec, limits)
+        self._set_deadline(StateId(-root), limits.tree.time)
+        self.wake()
+        return root
+
+    def finish(self, state: State, result: StepResult, cpu: int, heap: int) -> None:
+        """The step of `state` has returned; see `Machine.stepped`. Lock held."""
+        state.stop_asked_at, state.stop_cpu = 0, -1
         try:
-            self.machine.stepped(state, result)
+            self.machine.stepped(state, result, cpu, heap)
         except NotAChildError as error:
-            self.machine.stepped(state, Ended(Failure("internal", b"", str(error), "", "")))
+            self.machine.stepped(state, Ended(Failure("internal", b"", str(error), "", "")), heap=heap)
+        self._stop_steps()
 
     def publish(self) -> bool:
         """Hand what the machine wants announced to the announcer; True if there was anything. Lock held.
@@ -55,13 +92,15 @@ class Dispatcher:
             return False
         for instruction in instructions:
             self._announcer.append(_announcement(instruction))
+            if isinstance(instruction, ReportTreeEnd):
+                self.deadlines.discard(StateId(-instruction.root))
         instructions.clear()
         return True
 
     def wait_for_work(self) -> bool:
         """Sleep until there is a state to run or to close; False when the host stops and nothing is left. Lock held."""
         machine = self.machine
-        while not (machine.run_queue or machine.closable):
+        while not (machine.run_queue or machine.woken or machine.closable):
             if self.stopping:
                 return False
             self.idle += 1
@@ -73,15 +112,27 @@ class Dispatcher:
         """A state to close and a state to run, either or both None. Lock held."""
         machine = self.machine
         corpse = machine.closable.popleft() if machine.closable else None
-        state = machine.take_ready() if machine.run_queue else None
+        if corpse is not None:
+            self.deadlines.discard(corpse.id)
+        state = machine.take_ready()
+        if state is not None:
+            if state.runnable is None:
+                self._set_deadline(state.id, state.limits.time)
+            if self.timekeeper_dozes:
+                self._wake_timekeeper()
         self.slice.wanted[0] = 0
         self.wake()
         return corpse, state
 
     def wake(self) -> None:
-        """Let executors know of work: as many that sleep as there is work for, and all that step. Lock held."""
+        """Let executors know of work: as many that sleep as there is work for, and all that step. Lock held.
+
+        Every use of the machine that may give anybody anything to do ends with this.
+        """
         machine = self.machine
-        work = len(machine.run_queue) + len(machine.closable)
+        if machine.stoppable:
+            self._stop_steps()
+        work = len(machine.run_queue) + len(machine.woken) + len(machine.closable)
         if work:
             self.slice.wanted[0] = 1
         while self.idle and work > self.waking:
@@ -93,9 +144,26 @@ class Dispatcher:
         """Cancel everything and let every executor go home once all is closed. Lock held; repeatable."""
         self.stopping = True
         self.machine.cancel_all()
+        self._stop_steps()
         self.waking += self.idle
         self.idle = 0
         self._is_work.notify_all()
+        self._wake_timekeeper()
+
+    def _wake_timekeeper(self) -> None:
+        self.timekeeper_dozes = False
+        self.timekeeper_is_wanted.notify()
+
+    def _stop_steps(self) -> None:
+        for state in self.machine.stoppable:
+            state.stop_asked_at = time.monotonic_ns()
+            if state.runnable is not None:  # one that is just being made is stopped by its executor
+                state.runnable.stop()
+        self.machine.stoppable.clear()
+
+    def _set_deadline(self, name: StateId, nanoseconds: int) -> None:
+        if nanoseconds != UNLIMITED and self.deadlines.set(name, time.monotonic_ns() + nanoseconds):
+            self._wake_timekeeper()
 
 
 def _announcement(instruction: Instruction) -> Announcement:
@@ -112,8 +180,15 @@ def _announcement(instruction: Instruction) -> Announcement:
 
 
 def _located(blocked: Blocked) -> Wait:
+    return Wait(blocked.state, _location(blocked.runnable), blocked.condition, blocked.awaited)
+
+
+def _locate(state: State) -> str:
+    return _location(state.runnable)
+
+
+def _location(runnable: Runnable | None) -> str:
     try:
-        location = "" if blocked.runnable is None else blocked.runnable.location()
+        return "" if runnable is None else runnable.location()
     except Exception as error:
-        location = f"(internal error: {error!r})"  # a report with a gap is better than none
-    return Wait(blocked.state, location, blocked.condition, blocked.awaited)
+        return f"(internal error: {error!r})"  # a report with a gap is better than none

@@ -67,5 +67,10 @@ class HostEvents(Protocol):
     def deadlocked(self, root: StateId, waits: Sequence[Wait]) -> None:
         """The tree of `root` is deadlocked; `waits` has every live state, in order of creation."""
 
+    def stuck(self, failure: Failure, state: StateId, root: StateId) -> None:
+        """A state that had to end has stayed in its step for longer than `protocol.GRACE`: only the end of the process
+        can end it. `failure` says why it had to: a limit's kind, or "cancelled". Once for each such step.
+        """
+
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         """The tree of `root` is over. Steps of cancelled states may still run for a while, without any effect."""

@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable
 
 from .announcer import Announcer, FaultHandler
 from .dispatcher import Dispatcher
+from .meter import CpuMeter
 from .port import StatePort
 from .protocol import Ended, Failure, Port, Runnable, StepResult
-from .tree import State
+from .tree import Phase, State
 
 Factory = Callable[[object, Port], Runnable]
 
 
 class Executor:
-    """The body of an executor thread. What it shares with others it shares through the dispatcher."""
+    """The body of one executor thread. What it shares with others it shares through the dispatcher, except that
+    `stepping`, `meter` and the thread's identifiers are read by the timekeeper, which may also replace it.
+    """
 
-    __slots__ = ("_announcer", "_dispatcher", "_factory", "_on_fault")
+    __slots__ = (
+        "_announcer",
+        "_dispatcher",
+        "_factory",
+        "_on_fault",
+        "is_replaced",
+        "meter",
+        "native_thread",
+        "stepping",
+        "thread",
+    )
 
     def __init__(self, dispatcher: Dispatcher, announcer: Announcer, factory: Factory, on_fault: FaultHandler) -> None:
         self._dispatcher = dispatcher
         self._announcer = announcer
         self._factory = factory
         self._on_fault = on_fault
+        self.meter = CpuMeter()
+        self.stepping: State | None = None
+        """The state inside its step, None between steps."""
+        self.thread = 0
+        """The executor's thread, by its `threading.get_ident`."""
+        self.native_thread = 0
+        """The same, by its `threading.get_native_id`."""
+        self.is_replaced = False
+        """Another has taken its place: it leaves when its step is over. Written under the lock."""
 
     def run(self) -> None:
-        """Work until the host stops and everything is closed."""
+        """Work until the host stops and everything is closed, or until the end of a step in which it was replaced."""
         dispatcher = self._dispatcher
+        self.thread, self.native_thread = threading.get_ident(), threading.get_native_id()
         state: State | None = None
         result: StepResult | None = None
+        cpu = heap = 0
         while True:
             # One stay under the lock ends a step and finds the next.
             with dispatcher.lock:
                 if state is not None and result is not None:
-                    dispatcher.finish(state, result)
+                    dispatcher.finish(state, result, cpu, heap)
                 published = dispatcher.publish()
+                if self.is_replaced:
+                    dispatcher.executors.remove(self)
+                    dispatcher.wake()
+                    break
                 # Nobody may sleep on an announcement: it is made first, and then there is another look for work.
                 if not published and not dispatcher.wait_for_work():
                     return
@@ -45,18 +74,28 @@ class Executor:
             if corpse is not None:
                 self._close(corpse)
             if state is not None:
-                result = self._step(state)
+                self.meter.start()
+                self.stepping = state
+                result, heap = self._step(state)
+                self.stepping = None
+                cpu = self.meter.stop()
+        self._announcer.announce()
 
-    def _step(self, state: State) -> StepResult:
-        """Any exception, SystemExit too, is luspool's own fault: it ends the state that met it, and not the thread."""
+    def _step(self, state: State) -> tuple[StepResult, int]:
+        """How it ended, and what the state holds now.
+
+        Any exception, SystemExit too, is luspool's own fault: it ends the state that met it, and not the thread.
+        """
         try:
             runnable = state.runnable
             if runnable is None:
                 runnable = self._factory(state.spec, StatePort(self._dispatcher, self._announcer, state))
                 state.runnable, state.spec = runnable, None
-            return runnable.step(self._dispatcher.slice)
+                if state.phase is Phase.ENDED or state.excess is not None:
+                    runnable.stop()  # whoever ended it may have come before it was there to be stopped
+            return runnable.step(self._dispatcher.slice), runnable.memory()
         except BaseException as error:
-            return Ended(internal_failure(error))
+            return Ended(internal_failure(error)), 0
 
     def _close(self, corpse: State) -> None:
         try:

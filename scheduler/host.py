@@ -1,21 +1,25 @@
-"""One process's worth of scheduling: the pure machine, a lock, and M executor threads.
+"""One process's worth of scheduling: the pure machine, a lock, M executor threads, and one that keeps the time.
 
 Actors
     Executors (`executor`), M threads. Each takes the state at the head of the run queue, steps it without any lock,
     and says how the step ended. A waiting state occupies no thread.
+    The timekeeper (`timekeeper`), one thread: ends what has exceeded a time limit, and tells of steps that do not end.
     Port calls (`port`): made by the state that an executor is stepping, on that thread.
     Callers from outside: the thread that feeds `create_root`, `input_arrived`, `input_ended`, `cancel`, `shutdown`.
 
 Locks, taken in this order and never the other way round
     `Announcer._speaking`   held during one callback of `HostEvents`. Only tried, never waited for, except by `write`.
     `Dispatcher.lock`       guards the machine, the input buffer and the counters. Nothing foreign runs under it but
-                            `Runnable.location` at a deadlock.
+                            `Runnable.location` of states that are in no step, and `Runnable.stop`.
 
 Who writes and who reads
     Machine, Tree, State    under `Dispatcher.lock`, with three exceptions. `State.runnable` and `State.spec` belong to
                             the executor that has taken the state, to step it or to close it. `State.phase` is read by
                             `Announcer.write` without the lock (below). `State.id` and `tree.root` never change.
-    `Host._threads`         the thread that calls `start`.
+    Executor.stepping, .meter   the executor, without a lock; read by the timekeeper (see `Timekeeper._check`).
+    State.is_outside        its port call, without a lock; read by the timekeeper.
+    Executor.is_replaced    the timekeeper, under `Dispatcher.lock`.
+    `Host._threads`         the thread that calls `start`; the timekeeper, under `Dispatcher.lock`.
     `Host._fault`           whoever meets the first fault, under `Dispatcher.lock`; read by anybody, afterwards.
 
 Flow of a message
@@ -23,9 +27,19 @@ Flow of a message
     sleeping executor is notified unless one is on its way already. The sender goes on within its step. The receiver,
     resumed, asks again: waking never hands anything over.
 
+Ending a step
+    A state that is cancelled or exceeds a limit while it is inside its step is told to stop, under the lock, by whoever
+    ended it; the step returns some milliseconds later. If it does not (`protocol.GRACE`), the state is inside one call
+    that can't be stopped, and the timekeeper tells the owner (`HostEvents.stuck`), who has to end the process.
+
+A step that can be stopped but not preempted
+    A state inside a frame that Lua can't suspend keeps its executor. While others wait, the timekeeper leaves that
+    thread to the operating system, at a lower priority, and starts another executor in its place; it ends when its step
+    is over.
+
 Shutdown
     1. `stopping` is set and every tree cancelled, in one stay under the lock: nothing can become ready any more.
-    2. All executors are woken. Those inside a step finish it; its result is ignored.
+    2. All executors are woken. Steps are told to stop; their results are ignored.
     3. Executors close all closable states, including, each after its step, the one it was stepping; then they end.
     4. `shutdown` joins them until its time is over. One that is stuck in a step is left behind: only the end of the
        process ends it, and what it steps stays open.
@@ -39,6 +53,8 @@ Races, case by case
     the decisions, and spoken by one of them.
     A cancelled state writes while the end of its tree is announced: a write looks at `phase` while it holds
     `_speaking`. Either the write comes first, or the phase, set before the end was lined up, is seen to be ENDED.
+    A state is ended while its executor makes its runnable: the one looks whether there is a runnable after it has ended
+    the state, the other whether the state has ended after it has set the runnable. One of them calls `stop`.
     An executor finds no work while another state becomes ready: going to sleep and notifying both hold the lock.
     A callback raises: nobody is there to hear more. The first exception is kept as `fault`, and the host stops.
 """
@@ -47,17 +63,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from .announcer import Announcement, Announcer
 from .dispatcher import Dispatcher
 from .events import HostEvents
 from .executor import Executor, Factory, close, internal_failure
-from .machine import DEFAULT_MAILBOX_BYTES, Machine
-from .protocol import StateId
-
-DEFAULT_SLICE_NANOSECONDS = 10_000_000
-"""Shorter slices let states that wait for each other answer sooner beside busy ones; each costs some microseconds. With
-10 ms that is less than one part in a thousand. Guessed."""
+from .limits import Limits
+from .protocol import DEFAULT_SLICE_NANOSECONDS, StateId
+from .timekeeper import Timekeeper
 
 
 class HostStoppedError(RuntimeError):
@@ -65,14 +79,13 @@ class HostStoppedError(RuntimeError):
 
 
 class Host:
-    """M threads that run any number of states. Every method may be called from any thread."""
+    """M threads that run any number of states, and one that keeps the time. Thread-safe."""
 
     def __init__(
         self,
         threads: int,
         factory: Factory,
         events: HostEvents,
-        mailbox_bytes: int = DEFAULT_MAILBOX_BYTES,
         slice_nanoseconds: int = DEFAULT_SLICE_NANOSECONDS,
     ) -> None:
         """A state that runs for longer than `slice_nanoseconds` gives way to others (0: it never does).
@@ -85,11 +98,12 @@ class Host:
         if threads < 1:
             raise ValueError(f"a host needs at least one thread, not {threads}")
         self._announcer = Announcer(events, self._failed)
-        self._dispatcher = Dispatcher(Machine(mailbox_bytes), self._announcer, slice_nanoseconds)
-        self._executor = Executor(self._dispatcher, self._announcer, factory, self._failed)
-        self._threads = [
-            threading.Thread(target=self._run, name=f"executor-{number}", daemon=True) for number in range(threads)
-        ]
+        self._dispatcher = Dispatcher(self._announcer, slice_nanoseconds)
+        self._factory = factory
+        timekeeper = Timekeeper(self._dispatcher, self._announcer, lambda: self._new_executor().start())
+        self._threads = [threading.Thread(target=self._run, args=(timekeeper.run,), name="timekeeper", daemon=True)]
+        for _ in range(threads):
+            self._new_executor()
         self._fault: BaseException | None = None
 
     @property
@@ -98,19 +112,20 @@ class Host:
         return self._fault
 
     def start(self) -> None:
-        """Start the executors. Once."""
+        """Start the threads. Once."""
         for thread in self._threads:
             thread.start()
 
-    def create_root(self, spec: object) -> StateId:
-        """Start a tree from `spec`; its end is announced by `HostEvents.tree_ended`. Raises `HostStoppedError`."""
+    def create_root(self, spec: object, limits: Limits) -> StateId:
+        """Start a tree from `spec`, within `limits`; its end is announced by `HostEvents.tree_ended`.
+
+        Raises `HostStoppedError`.
+        """
         dispatcher = self._dispatcher
         with dispatcher.lock:
             if dispatcher.stopping:
                 raise HostStoppedError("the host takes no new trees: it is shutting down")
-            root = dispatcher.machine.create_root(spec)
-            dispatcher.wake()
-        return root
+            return dispatcher.create_root(spec, limits)
 
     def input_arrived(self, data: bytes) -> None:
         """Bytes for standard input, usually the answer to `HostEvents.want_input`; any chunk of 1 byte or more."""
@@ -142,10 +157,12 @@ class Host:
         """
         deadline = time.monotonic() + timeout
         self._stop()
-        for thread in self._threads:
+        with self._dispatcher.lock:
+            threads = self._threads  # from here on nobody is replaced any more
+        for thread in threads:
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in self._threads):
+        if any(thread.is_alive() for thread in threads):
             return False
         with self._dispatcher.lock:  # a host that was never started has states too
             corpses = tuple(self._dispatcher.machine.closable)
@@ -154,9 +171,18 @@ class Host:
             close(corpse)
         return True
 
-    def _run(self) -> None:
+    def _new_executor(self) -> threading.Thread:
+        """One more, whose thread is still to be started. Lock held, or nobody else is there yet."""
+        executor = Executor(self._dispatcher, self._announcer, self._factory, self._failed)
+        self._dispatcher.executors.append(executor)
+        thread = threading.Thread(target=self._run, args=(executor.run,), name="executor", daemon=True)
+        self._threads = [one for one in self._threads if one.ident is None or one.is_alive()]
+        self._threads.append(thread)
+        return thread
+
+    def _run(self, body: Callable[[], None]) -> None:
         try:
-            self._executor.run()
+            body()
         except BaseException as fault:
             self._failed(fault)  # a bug in this room: the host must not go on with a thread less
 

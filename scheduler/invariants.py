@@ -21,15 +21,16 @@ def validate(machine: Machine) -> None:
             if state.phase is not Phase.ENDED:
                 _validate_living(machine, state)
             for mailbox in (state.inbox, state.outbox):
-                _validate_mailbox(machine, mailbox)
+                _validate_mailbox(mailbox, tree.limits.mailbox)
     together = sum(len(tree.states) for tree in machine.trees.values())
     _hold(together == len(machine.states), "every record belongs to exactly one tree that is not over")
-    ready = [state for state in machine.run_queue if state.phase is Phase.READY]
-    _hold(len(set(ready)) == len(ready), "a state is in the run queue once")
+    ready = [state for queue in (machine.run_queue, machine.woken) for state in queue if state.phase is Phase.READY]
+    _hold(len(set(ready)) == len(ready), "a state is in a queue once")
     is_ready = sum(state.phase is Phase.READY for state in machine.states.values())
-    _hold(len(ready) == is_ready, "every ready state is in the run queue")
+    _hold(len(ready) == is_ready, "every ready state is in a queue")
     _hold(len(set(machine.closable)) == len(machine.closable), "a state is closed once")
     _hold(all(state.phase is Phase.ENDED for state in machine.closable), "only ended states are closed")
+    _hold(len(set(machine.stoppable)) == len(machine.stoppable), "a state is stopped once")
 
 
 def _validate_tree(machine: Machine, tree: Tree) -> None:
@@ -38,9 +39,18 @@ def _validate_tree(machine: Machine, tree: Tree) -> None:
         state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived) for state in states
     )
     _hold(tree.busy == busy, f"tree {tree.root} counts {tree.busy} busy states and has {busy}")
-    _hold(busy > 0, f"tree {tree.root} can't change any more and is still there")
+    timed = sum(state.is_timed and state.phase is not Phase.ENDED for state in states)
+    _hold(tree.timed == timed, f"tree {tree.root} counts {tree.timed} states with less time than its root")
+    may_change = busy > 0 or (timed > 0 and tree.outcome is None)
+    _hold(may_change, f"tree {tree.root} can't change any more and is still there")
     _hold((tree.root in tree.states) == (tree.outcome is None), "a tree has an outcome once its root has ended")
     _hold(list(tree.states) == sorted(tree.states), "records lie in order of creation")
+    queued = sum(state.inbox.used + state.outbox.used for state in states)
+    errors = sum(len(state.failure.value) for state in states if state.failure is not None)
+    memory = queued + errors + sum(state.heap for state in states)
+    _hold(tree.memory == memory, f"tree {tree.root} counts {tree.memory} bytes and has {memory}")
+    _hold(tree.output <= tree.limits.output, "no more is written than is allowed")
+    _hold(len(states) <= tree.limits.states, "there are no more states than are allowed")
 
 
 def _validate_record(machine: Machine, state: State) -> None:
@@ -51,7 +61,10 @@ def _validate_record(machine: Machine, state: State) -> None:
             _hold(child.has_mail, "an ended child is kept only for what it left")
         else:
             _hold(child.parent is state, "a living child that can be named knows its parent")
+    _hold(state.depth <= state.tree.limits.depth, "no state is deeper than is allowed")
+    _hold(state.excess is None or state.phase is Phase.RUNNING, "only a running state's end is put off")
     if state.phase is Phase.ENDED:
+        _hold(not state.heap, "an ended state's heap does not count")
         _hold(not state.children and not state.inbox.used, "an ended state keeps nothing but what it left")
         _hold(state.has_mail and state.parent is None, "an ended state is kept only for what it left")
     if state.parent is not None:
@@ -77,11 +90,11 @@ def _validate_living(machine: Machine, state: State) -> None:
         _hold(all(child.awaited is condition for child in named), "children waited for are marked")
 
 
-def _validate_mailbox(machine: Machine, mailbox: Mailbox) -> None:
+def _validate_mailbox(mailbox: Mailbox, capacity: int) -> None:
     payloads = list(mailbox)
     used = sum(len(payload) + MESSAGE_OVERHEAD for payload in payloads)
     _hold(mailbox.used == used, "a mailbox counts what it holds")
-    _hold(len(payloads) <= 1 or used <= machine.mailbox_bytes, "only a single message may be beyond the capacity")
+    _hold(len(payloads) <= 1 or used <= capacity, "only a single message may be beyond the capacity")
 
 
 def _hold(truth: bool, law: str) -> None:

@@ -1,30 +1,38 @@
 """The scheduler's decisions as a pure state machine: which state runs next, who is woken, when a tree is over.
 
 No clock, lock, thread or process in here. Events come in as method calls; what the shell has to do comes out in
-three queues: `run_queue` (through `take_ready`), `closable` (states to close) and `instructions` (what to announce).
-The shell serialises all calls. Every call takes time proportional to the children that it names or ends, and none
-to the number of states, except the end of a tree and `cancel`, which walk the tree once.
+queues: `woken` and `run_queue` (through `take_ready`), `closable` (states to close), `stoppable` (states whose step is
+of no use any more) and `instructions` (what to announce). The shell serialises all calls. Every call takes time
+proportional to the children that it names or ends, and none to the number of states, except the end of a tree, `cancel`
+and the end for a limit, which walk the tree once.
 
 The rules (Acquis 11, Message passing and Error handling, made exact):
 
 - Each worker has one mailbox in each direction, first in, first out. What is queued is taken exactly once, or dropped
   when the only state that could take it has ended or released its handle.
+- A state whose wait is over runs before one that is new or whose slice was over, so that those who talk need not wait
+  for as many slices as there are others who compute; but every other turn belongs to the latter: nobody starves.
 - A state is woken when its condition comes true, not before. `stepped` checks the condition when a wait is
   registered, so a wake-up cannot fall between a refused call and the wait.
 - A parent's end does not end its children. A child whose parent is gone drains its inbox, and ends quietly when it
   waits for more; what it sends is dropped.
 - A failure that nobody can receive any more is reported, exactly once.
+- A state that exceeds a limit ends with a failure of that kind, and all below it ends with it. One that is inside its
+  step ends when the step returns: until then it counts as running, so that its position is known.
 - A tree in which no state is ready, running or waiting for input can never change again. If its root has ended, the
-  tree is over and the rest end quietly; if not, that is a deadlock.
+  tree is over and the rest end quietly. If not, that is a deadlock, unless some state has less time than the root: its
+  parent will receive the error.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from .events import Cancelled, Deadlocked, TreeResult
 from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
+from .limits import Excess, Limits, StateLimits
 from .protocol import (
     ChildrenHaveMail,
     Condition,
@@ -45,10 +53,6 @@ from .protocol import (
 )
 from .tree import Phase, State, Tree, closest_ancestor, descendants
 
-DEFAULT_MAILBOX_BYTES = 256 * 1024
-"""Capacity of each mailbox. More lets a fast sender run further ahead, and lets a tree of N states hold 2N times as
-much. Guessed."""
-
 # An enum member costs an attribute lookup per use; these are on the path of every message.
 _READY, _RUNNING, _WAITING, _ENDED = Phase.READY, Phase.RUNNING, Phase.WAITING, Phase.ENDED
 
@@ -63,20 +67,30 @@ class Machine:
         "input_waiters",
         "instructions",
         "last_id",
-        "mailbox_bytes",
+        "locate",
         "run_queue",
+        "run_queue_is_due",
         "states",
+        "stoppable",
         "trees",
         "unanswered_ask",
+        "woken",
     )
 
-    def __init__(self, mailbox_bytes: int = DEFAULT_MAILBOX_BYTES) -> None:
-        self.mailbox_bytes = mailbox_bytes
+    def __init__(self, locate: Callable[[State], str]) -> None:
+        """`locate` gives the location of a state that is not in a step (`Runnable.location`), "" for one unstarted."""
+        self.locate = locate
         self.run_queue: deque[State] = deque()
-        """First in, first out. May hold states that were cancelled since: `take_ready` skips them, because removing
-        them where they lie would make cancelling many states quadratic."""
+        """New and preempted states, first in, first out. May hold states that were cancelled since: `take_ready` skips
+        them, because removing them where they lie would make cancelling many states quadratic."""
+        self.woken: deque[State] = deque()
+        """States whose wait is over; otherwise the same."""
+        self.run_queue_is_due = False
+        """The last turn was that of a woken state."""
         self.closable: deque[State] = deque()
         """Ended states, none of them inside a step, each exactly once: the shell pops and closes them."""
+        self.stoppable: list[State] = []
+        """RUNNING states whose step should end, each once: for the shell to stop and to clear."""
         self.instructions: list[Instruction] = []
         """For the shell to carry out in order and to clear."""
         self.states: dict[StateId, State] = {}
@@ -92,14 +106,20 @@ class Machine:
 
     # --- what a state asks for, inside its step (see `Port`) -----------------------------------------------------
 
-    def create(self, parent: State, spec: object) -> StateId:
-        """A child of `parent`, at the tail of the run queue. A cancelled parent gets the id of a dead child."""
-        if parent.phase is _ENDED:
+    def create(self, parent: State, spec: object, size: int, limits: StateLimits) -> StateId:
+        """See `Port.create`. A cancelled parent, and one that exceeds a limit by this, gets the id of a dead child."""
+        tree = parent.tree
+        if len(tree.states) >= tree.limits.states:
+            self.exceed(parent, Excess("states", tree.limits.states, len(tree.states) + 1, is_of_tree=True))
+        elif parent.depth >= tree.limits.depth:
+            self.exceed(parent, Excess("depth", tree.limits.depth, parent.depth + 1, is_of_tree=True))
+        if parent.phase is _ENDED or parent.excess is not None:
             self.last_id += 1
             return StateId(self.last_id)
         closest_ancestor(parent)  # keeps the chain of a relay of workers, each creating the next, from growing
-        child = self._add(parent.tree, parent, spec)
+        child = self._add(tree, parent, spec, size=size, limits=limits.within(parent.limits))
         parent.children[child.id] = child
+        self._check_memory(tree)
         return child.id
 
     def message(self, sender: State, payload: bytes) -> bool:
@@ -109,6 +129,7 @@ class Machine:
             return True
         if not sender.outbox.put(payload):
             return False
+        self._check_memory(sender.tree)
         if parent.phase is _WAITING and sender.awaited is parent.condition:
             self._wake(parent)
         return True
@@ -120,6 +141,7 @@ class Machine:
             return True
         if not child.inbox.put(payload):
             return False
+        self._check_memory(sender.tree)
         if child.phase is _WAITING and type(child.condition) is InboxHasMail:
             self._wake(child)
         return True
@@ -144,7 +166,7 @@ class Machine:
         children = [own.get(child_id) or self._dead_child(receiver, child_id) for child_id in child_ids]
         for child in children:
             if child is not None and child.failure is not None and not child.outbox.used:
-                failure, child.failure = child.failure, None
+                failure = self._take_failure(child)
                 self._forget_drained(receiver, child)
                 return Thrown(failure)
         ready = alive = False
@@ -183,37 +205,74 @@ class Machine:
             elif self._orphan(child):
                 self._retire(child)
 
+    def wrote(self, state: State, size: int) -> int:
+        """`state` wants to write `size` bytes: how many of them it may."""
+        tree = state.tree
+        left = tree.limits.output - tree.output
+        tree.output += min(size, left)
+        if size > left:
+            self.exceed(state, Excess("output", tree.limits.output, tree.limits.output, is_of_tree=True))
+        return min(size, left)
+
     # --- what the shell tells ------------------------------------------------------------------------------------
 
-    def create_root(self, spec: object) -> StateId:
+    def create_root(self, spec: object, limits: Limits) -> StateId:
         """A new tree; its root is at the tail of the run queue."""
-        tree = Tree(StateId(self.last_id + 1))
+        tree = Tree(StateId(self.last_id + 1), limits)
         self.trees[tree.root] = tree
-        return self._add(tree, None, spec).id
+        own = replace(limits.state, memory=min(limits.state.memory, limits.tree.memory))
+        return self._add(tree, None, spec, size=0, limits=own).id
 
     def take_ready(self) -> State | None:
         """The state whose turn it is, RUNNING from now until `stepped` says how its step ended."""
-        while self.run_queue:
-            state = self.run_queue.popleft()
+        while self.woken or self.run_queue:
+            is_woken = bool(self.woken) and not (self.run_queue_is_due and self.run_queue)
+            state = (self.woken if is_woken else self.run_queue).popleft()
             if state.phase is _READY:
                 state.phase = _RUNNING
+                self.run_queue_is_due = is_woken
                 return state
         return None
 
-    def stepped(self, state: State, result: StepResult) -> None:
-        """The step of `state` has returned. The result of a state that was cancelled meanwhile is ignored.
+    def stepped(self, state: State, result: StepResult, cpu: int = 0, heap: int = 0) -> None:
+        """The step of `state` has returned: it took `cpu` nanoseconds, and the state now holds `heap` bytes.
 
-        Raises `NotAChildError`, with nothing changed, when the state wants to wait for a child that is not its own.
+        The result of a state that was cancelled meanwhile is ignored, and so is that of one that exceeds a limit.
+        Raises `NotAChildError` when the state wants to wait for a child that is not its own: call again, with its end.
         """
+        state.tree.cpu += cpu
         if state.phase is _ENDED:
             self.closable.append(state)
-        elif isinstance(result, Waiting):
-            self._wait(state, result.condition)
+            return
+        state.phase = _READY  # it has left its step
+        self._charge(state, cpu, heap)
+        if state.phase is _ENDED:
+            return
+        if isinstance(result, Waiting):
+            try:
+                self._wait(state, result.condition)
+            except NotAChildError:
+                state.phase = _RUNNING
+                raise
         elif isinstance(result, Preempted):
-            state.phase = _READY
             self.run_queue.append(state)
         else:
             self._ended(state, result.outcome)
+
+    def _charge(self, state: State, cpu: int, heap: int) -> None:
+        """End `state`, or its tree, if it has used too much."""
+        tree = state.tree
+        state.cpu += cpu
+        tree.memory += heap - state.heap
+        state.heap = heap
+        excess, state.excess = state.excess, None
+        if excess is None and state.cpu > state.limits.cpu:
+            excess = Excess("cpu", state.limits.cpu, state.cpu)
+        if excess is not None:
+            self.exceed(state, excess)
+        if tree.cpu > tree.limits.cpu:
+            self.exceed_tree(tree, Excess("cpu", tree.limits.cpu, tree.cpu, is_of_tree=True))
+        self._check_memory(tree)
 
     def input_arrived(self, *, end: bool = False) -> None:
         """A chunk of standard input has come, or (`end`) its end: everybody who waits may look."""
@@ -223,8 +282,30 @@ class Machine:
         for state in self.input_waiters.values():
             state.phase = _READY
             state.condition = None
-            self.run_queue.append(state)
+            self.woken.append(state)
         self.input_waiters.clear()
+
+    def exceed(self, state: State, excess: Excess) -> None:
+        """`state` has exceeded a limit, and ends for it; a RUNNING one when its step returns. Nothing if it has ended.
+
+        Only the first excess of a state counts.
+        """
+        if state.phase is _RUNNING:
+            if state.excess is None:
+                state.excess = excess
+                self.stoppable.append(state)
+        elif state.phase is not _ENDED:
+            self._ended(state, self._failure(state, excess))
+
+    def exceed_tree(self, tree: Tree, excess: Excess) -> None:
+        """`tree` has exceeded a limit as a whole: its root ends for that, or what the root has left."""
+        root = self.states.get(tree.root)
+        if root is not None:
+            self.exceed(root, excess)
+        elif tree.root in self.trees:
+            tree.outcome = Failure(excess.kind, b"", str(excess), "", "")
+            self.instructions.append(ReportFailure(tree.outcome, tree.root, tree.root))
+            self._end_tree(tree)
 
     def cancel(self, state_id: StateId) -> None:
         """End a state and all its living descendants at once; with a root, whatever is left of its tree.
@@ -240,13 +321,15 @@ class Machine:
         if state is None or state.phase is _ENDED:
             return
         tree = state.tree
-        for descendant in descendants(state):
-            self._strip(descendant)
-            self._forget(descendant)
-        state.children.clear()
+        self._end_descendants(state)
         self._retire(state)
-        if not tree.busy:
-            self._settle(tree)
+        self._settle(tree)
+
+    def cancel_child(self, parent: State, child_id: StateId) -> None:
+        """See `Port.cancel`."""
+        child = parent.children.get(child_id) or self._dead_child(parent, child_id)
+        if child is not None:
+            self.cancel(child.id)
 
     def cancel_all(self) -> None:
         """Cancel every tree."""
@@ -281,13 +364,11 @@ class Machine:
 
     def _wait(self, state: State, condition: Condition) -> None:
         if self.holds(state, condition):
-            state.phase = _READY
-            self.run_queue.append(state)
+            self.woken.append(state)
             return
         tree = state.tree
         if type(condition) is InboxHasMail and state.parent is None and not state.is_root:
             self._retire(state)  # nobody can send any more
-            self.closable.append(state)
         else:
             state.phase = _WAITING
             state.condition = condition
@@ -300,8 +381,7 @@ class Machine:
             if type(condition) is ChildrenHaveMail:
                 self._mark_awaited(state, condition)
             tree.busy -= 1
-        if not tree.busy:
-            self._settle(tree)
+        self._settle(tree)
 
     def _mark_awaited(self, state: State, condition: ChildrenHaveMail) -> None:
         state.awaited_alive = 0
@@ -313,11 +393,11 @@ class Machine:
                 state.awaited_alive += 1
 
     def _wake(self, state: State) -> None:
-        """To the tail of the run queue; for every wait except that for input, which counts as busy all along."""
+        """The wait of `state` is over; for all but that for input, which counts as busy all along."""
         state.phase = _READY
         state.condition = None
         state.tree.busy += 1
-        self.run_queue.append(state)
+        self.woken.append(state)
 
     def _blocked(self, state: State) -> Blocked:
         condition = state.condition
@@ -333,6 +413,8 @@ class Machine:
 
     def _ended(self, state: State, outcome: Outcome) -> None:
         tree = state.tree
+        if isinstance(outcome, Failure) and outcome.is_limit:
+            self._end_descendants(state)
         if not state.is_root:
             self._retire(state, outcome if isinstance(outcome, Failure) else None)
         else:
@@ -340,16 +422,29 @@ class Machine:
             if isinstance(outcome, Failure):
                 self.instructions.append(ReportFailure(outcome, state.id, tree.root))
             self._retire(state)
-        self.closable.append(state)
-        if not tree.busy or (state.is_root and isinstance(outcome, Exited)):
+        if state.is_root and isinstance(outcome, Exited):
+            self._end_tree(tree)
+        else:
             self._settle(tree)
+
+    def _end_descendants(self, state: State) -> None:
+        for descendant in descendants(state):
+            self._strip(descendant)
+            self._forget(descendant)
+        state.children.clear()
+
+    def _check_memory(self, tree: Tree) -> None:
+        if tree.memory > tree.limits.memory:
+            self.exceed_tree(tree, Excess("memory", tree.limits.memory, tree.memory, is_of_tree=True))
 
     def _retire(self, state: State, failure: Failure | None = None) -> None:
         """End `state`, leaving its mail to its parent. Children that can't get mail any more end quietly with it.
 
         A work list and no recursion: of 10,000 nested workers each may be the only thing that keeps the next waiting.
         """
-        state.failure = failure
+        if failure is not None:
+            state.failure = failure
+            state.tree.memory += len(failure.value)
         leaving = [state]
         while leaving:
             state = leaving.pop()
@@ -392,9 +487,7 @@ class Machine:
 
     def _discard(self, state: State) -> None:
         """Nobody can receive from the ended `state` any more."""
-        if state.failure is not None:
-            self._report_unreceived(state, state.failure)
-            state.failure = None
+        self._report_unreceived(state)
         state.outbox.clear()
         self._forget(state)
 
@@ -402,13 +495,22 @@ class Machine:
         """Take `state` out of the run. One inside its step becomes closable when the step returns (`stepped`)."""
         if state.phase is not _RUNNING:
             self.closable.append(state)
+        elif state.excess is None:  # otherwise it is stopped already
+            self.stoppable.append(state)
+        state.excess = None
+        state.tree.memory -= state.heap
+        state.heap = 0
+        if state.is_timed:
+            state.tree.timed -= 1
         if state.phase is not _WAITING or self.input_waiters.pop(state.id, None) is not None:
             state.tree.busy -= 1
         state.condition = None
         state.phase = _ENDED
 
     def _settle(self, tree: Tree) -> None:
-        """Nothing in `tree` can happen any more, or its root asked for its end."""
+        """End `tree` if nothing can happen in it any more."""
+        if tree.busy or (tree.timed and tree.outcome is None):
+            return
         if tree.outcome is None:
             live = tuple(self._blocked(state) for state in tree.states.values() if state.phase is _WAITING)
             self.instructions.append(ReportDeadlock(tree.root, live))
@@ -428,23 +530,39 @@ class Machine:
         """End `state` together with everybody it could talk to: nobody is told, and its calls become harmless."""
         if state.phase is not _ENDED:
             self._stop(state)
-        if state.failure is not None:
-            self._report_unreceived(state, state.failure)
-            state.failure = None
+        self._report_unreceived(state)
         state.parent = None
         state.children.clear()
         state.inbox.clear()
         state.outbox.clear()
 
-    def _report_unreceived(self, state: State, failure: Failure) -> None:
-        state.tree.unreceived_errors += 1
-        self.instructions.append(ReportFailure(failure, state.id, state.tree.root))
+    def _report_unreceived(self, state: State) -> None:
+        if state.failure is not None:
+            state.tree.unreceived_errors += 1
+            self.instructions.append(ReportFailure(self._take_failure(state), state.id, state.tree.root))
+
+    def _take_failure(self, state: State) -> Failure:
+        failure, state.failure = state.failure, None
+        assert failure is not None  # noqa: S101 - the caller has looked
+        state.tree.memory -= len(failure.value)
+        return failure
+
+    def _failure(self, state: State, excess: Excess) -> Failure:
+        """What becomes of a state, not in a step, that has exceeded a limit."""
+        where = self.locate(state)
+        return Failure(
+            excess.kind, b"", f"{where}: {excess}" if where else str(excess), "", where.rpartition(":")[0] or where
+        )
 
     # --- records -------------------------------------------------------------------------------------------------
 
-    def _add(self, tree: Tree, parent: State | None, spec: object) -> State:
+    def _add(self, tree: Tree, parent: State | None, spec: object, *, size: int, limits: StateLimits) -> State:
         self.last_id += 1
-        state = State(StateId(self.last_id), tree, parent, spec, self.mailbox_bytes)
+        state = State(StateId(self.last_id), tree, parent, spec, limits)
+        state.heap = size
+        tree.memory += size
+        if state.is_timed:
+            tree.timed += 1
         self.states[state.id] = tree.states[state.id] = state
         tree.busy += 1
         self.run_queue.append(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Protocol
 
 MESSAGE_OVERHEAD = 64
 """Bytes that every message counts on top of its payload, so that empty messages are bounded too.
@@ -12,18 +13,27 @@ About what a small `bytes` object and its place in the queue cost (33 + 8 and th
 """
 
 
+class Account(Protocol):
+    """Where the bytes of many mailboxes are added up."""
+
+    memory: int
+
+
 class Mailbox:
     """Payloads on their way in one direction between one worker and its parent. Not thread-safe.
+
+    What it holds is part of `account.memory`.
 
     Most mailboxes hold no message or one. That one lies in a field of its own and a deque is made only for more:
     an empty deque takes 760 bytes, more than all the rest of what the scheduler keeps about a state.
     """
 
-    __slots__ = ("_capacity", "_first", "_rest", "used")
+    __slots__ = ("_account", "_capacity", "_first", "_rest", "used")
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, account: Account) -> None:
         self.used = 0
         """Bytes queued, overhead included; 0 exactly when the mailbox is empty."""
+        self._account = account
         self._capacity = capacity
         self._first: bytes | None = None
         self._rest: deque[bytes] | None = None
@@ -42,7 +52,9 @@ class Mailbox:
             self._rest = deque((payload,))
         else:
             self._rest.append(payload)
-        self.used += len(payload) + MESSAGE_OVERHEAD
+        size = len(payload) + MESSAGE_OVERHEAD
+        self.used += size
+        self._account.memory += size
         return True
 
     def take(self) -> bytes | None:
@@ -50,7 +62,9 @@ class Mailbox:
         payload = self._first
         if payload is None:
             return None
-        self.used -= len(payload) + MESSAGE_OVERHEAD
+        size = len(payload) + MESSAGE_OVERHEAD
+        self.used -= size
+        self._account.memory -= size
         if self._rest is None:
             self._first = None
         else:
@@ -61,6 +75,7 @@ class Mailbox:
 
     def clear(self) -> None:
         """Drop everything."""
+        self._account.memory -= self.used
         self.used = 0
         self._first = self._rest = None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from .announcer import Announcer
 from .dispatcher import Dispatcher
+from .limits import Excess, StateLimits
 from .protocol import Delivered, StateId, Thrown
 from .tree import Phase, State
 
@@ -22,38 +24,53 @@ class StatePort:
         self._announcer = announcer
         self._state = state
 
-    def create(self, spec: object) -> StateId:
+    def limits(self) -> StateLimits:
+        return self._state.limits
+
+    def create(self, spec: object, size: int, limits: StateLimits) -> StateId:
         with self._lock:
-            child = self._machine.create(self._state, spec)
-            if self._machine.run_queue:
-                self._dispatcher.wake()
+            child = self._machine.create(self._state, spec, size, limits)
+            self._dispatcher.wake()
         return child
+
+    def cancel(self, child: StateId) -> None:
+        with self._lock:
+            self._machine.cancel_child(self._state, child)
+            published = self._dispatcher.publish()
+            self._dispatcher.wake()
+        if published:
+            self._outside(self._announcer.announce)
+
+    def exceed(self, excess: Excess) -> None:
+        with self._lock:
+            self._machine.exceed(self._state, excess)
+            self._dispatcher.wake()
 
     def message(self, payload: bytes) -> bool:
         with self._lock:
             queued = self._machine.message(self._state, payload)
-            if self._machine.run_queue:
+            if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake()
         return queued
 
     def send(self, child: StateId, payload: bytes) -> bool:
         with self._lock:
             queued = self._machine.send(self._state, child, payload)
-            if self._machine.run_queue:
+            if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake()
         return queued
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         with self._lock:
             received = self._machine.receive(self._state, children)
-            if self._machine.run_queue:
+            if self._machine.woken:
                 self._dispatcher.wake()
         return received
 
     def peek(self) -> bytes | None:
         with self._lock:
             payload = self._machine.peek(self._state)
-            if self._machine.run_queue:
+            if self._machine.woken:
                 self._dispatcher.wake()
         return payload
 
@@ -67,13 +84,27 @@ class StatePort:
             published = self._dispatcher.publish()
             self._dispatcher.wake()
         if published:
-            self._announcer.announce()
+            self._outside(self._announcer.announce)
 
     def has_parent(self) -> bool:
         return not self._state.is_root
 
     def write(self, stream: int, data: bytes) -> None:
-        self._announcer.write(self._state, stream, data)
+        with self._lock:
+            allowed = self._machine.wrote(self._state, len(data))
+            if self._machine.stoppable:
+                self._dispatcher.wake()
+        piece = data if allowed == len(data) else data[:allowed]
+        self._outside(lambda: self._announcer.write(self._state, stream, piece))
+
+    def _outside(self, call: Callable[[], None]) -> None:
+        """Make a call that may come to the host's owner: how long that takes is no fault of the state."""
+        state = self._state
+        state.is_outside = True
+        call()
+        if state.stop_asked_at:
+            state.stop_asked_at = time.monotonic_ns()
+        state.is_outside = False
 
     def input_seen(self) -> int:
         with self._lock:

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import Final, NewType, Protocol
+
+from .limits import MEASURES, Excess, StateLimits
 
 StateId = NewType("StateId", int)
 """Names one state within its host, from 1 upwards; never used again, also after the state's end."""
@@ -68,10 +70,10 @@ class Failure:
     """Why a state failed, in plain values that may cross any border.
 
     `kind` is one word: "error" (the script raised it), "denied" (an uncaught denial), "load" (missing file, syntax
-    error), "internal" (luspool's own fault); limits and crashes will be added. `value` is the error value in the
-    message codec's form, which the parent's `receive` throws; it is empty where the scheduler itself made an "internal"
-    failure, since it knows no codec: throw `message` then. `message` and `traceback` are for people; `script`
-    is the path as the creator gave it.
+    error), "internal" (luspool's own fault), or the name of a limit (`limits.MEASURES`). `value` is the error value in
+    the message codec's form, which the parent's `receive` throws; it is empty where the scheduler itself made the
+    failure, since it knows no codec: throw `message` then. `message` and `traceback` are for people; `script` is the
+    path as the creator gave it.
     """
 
     kind: str
@@ -79,6 +81,11 @@ class Failure:
     message: str
     traceback: str
     script: str
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the state was ended for exceeding a limit, with all below it."""
+        return self.kind in MEASURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,11 @@ class Slice:
     wanted: bytearray
 
 
+DEFAULT_SLICE_NANOSECONDS: Final = 10_000_000
+"""Shorter slices let states that wait for each other answer sooner beside busy ones; each costs some microseconds. With
+10 ms that is less than one part in a thousand. Guessed."""
+
+
 class Runnable(Protocol):
     """One interpreter state. At most one thread is inside any of its methods at a time; which one may change."""
 
@@ -141,10 +153,27 @@ class Runnable(Protocol):
         """Run until the state ends, waits or has used up its slice. Never raises for what a script does."""
 
     def location(self) -> str:
-        """Where a waiting state waits, as `script:line`. Only between steps."""
+        """Where a waiting state waits, or where a stopped one was stopped, as `script:line`. Only between steps."""
+
+    def memory(self) -> int:
+        """Bytes that the state holds. Only between steps; asked after each, so it must be cheap."""
+
+    def stop(self) -> None:
+        """End the step that goes on, or the next one, as soon as possible. From any thread; never blocks.
+
+        What that step gives is of no interest. A state inside one C function may take its time (`GRACE`).
+        """
 
     def close(self) -> None:
         """Free everything, without running the script any further. Only between steps; twice is harmless."""
+
+
+GRACE: Final = 200_000_000
+"""Nanoseconds of processor time that a step may take after `Runnable.stop`. Beyond that it counts as stuck, and its
+host has to be ended. Leaving takes some 10 ms."""
+
+WAITING_GRACE: Final = 2_000_000_000
+"""Nanoseconds of wall time that it may take: for one that waits inside its step."""
 
 
 # --- what a state may ask of its scheduler -------------------------------------------------------------------
@@ -167,11 +196,24 @@ class Thrown:
 class Port(Protocol):
     """A state's side of the scheduler. Thread-safe, never blocks; only the state itself may call it, inside `step`.
 
-    Payloads are opaque bytes. A call that names a child which is not the caller's own raises `NotAChildError`.
+    Payloads are opaque bytes. A call that names a child which is not the caller's own raises `NotAChildError`. One
+    that takes the caller beyond a limit succeeds or does nothing, and the caller is stopped (`Runnable.stop`).
     """
 
-    def create(self, spec: object) -> StateId:
-        """Make a child state from `spec` (opaque here, handed to the host's factory) and put it in the run queue."""
+    def limits(self) -> StateLimits:
+        """The state's own; they never change."""
+
+    def create(self, spec: object, size: int, limits: StateLimits) -> StateId:
+        """Make a child state from `spec` (opaque here, handed to the host's factory) and put it in the run queue.
+
+        `size` is the bytes that `spec` takes until the child starts. It gets the stricter of `limits` and the caller's.
+        """
+
+    def cancel(self, child: StateId) -> None:
+        """End a child and all below it. What it had sent can still be received. Nothing if it has ended."""
+
+    def exceed(self, excess: Excess) -> None:
+        """The caller has exceeded one of its own limits, as only it can know: it ends when its step returns."""
 
     def message(self, payload: bytes) -> bool:
         """Queue for the parent; False when the outbox is full (wait for `OutboxHasRoom`)."""

@@ -4,7 +4,8 @@ Actors: this loop, in the one thread of the supervisor, and a host at the other 
 
 Flow: the host says `Hello` within a deadline; `Start` hands it the program; from then on the loop waits, in one
 blocking call, for the socket, the host's diagnostics, the host's death and, only while a state has asked for it,
-standard input. `TreeEnded` ends the loop, `Shutdown` the host.
+standard input. `TreeEnded` ends the loop, `Shutdown` the host. `Stuck` ends both: the host is killed, because a state
+in it that must end does not come out of one long call, and with one host there is nobody to carry on.
 
 Back-pressure: while the listener writes to a blocked terminal the loop reads nothing more; the socket fills up and the
 host's executors block in their sends. In the other direction nothing ever blocks: what the socket does not take is
@@ -64,6 +65,9 @@ class HostProtocolError(HostError):
 class Listener(Protocol):
     """Where the loop takes a program's words to. May raise; that ends the loop, and the caller ends the host."""
 
+    def started(self) -> None:
+        """The program is on its way to a host that is ready: first of all, and once."""
+
     def write(self, stream: int, data: bytes) -> None:
         """Write to standard output (1) or standard error (2), all of it, blocking for as long as it takes."""
 
@@ -72,6 +76,9 @@ class Listener(Protocol):
 
     def deadlocked(self, report: wire.Deadlocked) -> None:
         """No state can ever run again."""
+
+    def stuck(self, report: wire.Stuck) -> None:
+        """A state could not be ended; the host was killed, and the program is over."""
 
     def read_input(self) -> bytes:
         """The next chunk of standard input, at most `wire.INPUT_PIECE` bytes; b"" at its end."""
@@ -162,9 +169,9 @@ class Supervisor:
         self._selector = selectors.PollSelector()  # not epoll, which refuses regular files as standard input
 
     def run(self, start: wire.Start) -> wire.TreeEnded:
-        """Run the program to its end and let the host close. HostError when the host fails; see `Listener`.
+        """Run the program to its end. HostError when the host fails; see `Listener`.
 
-        Whatever is raised, ending the host process is left to the caller.
+        Afterwards `close` gives the host the time to end in order. Whatever is raised, ending it is left to the caller.
         """
         with self._selector:
             for source in (self._process.socket.fileno(), self._process.diagnostics, self._process.pidfd):
@@ -172,13 +179,16 @@ class Supervisor:
             try:
                 self._wait_hello()
                 self._host.send(start)
-                ended = self._wait_ended()
+                self._listener.started()
+                return self._wait_ended()
             except HostError as error:
                 raise self._host.explain(error) from error.__cause__
+
+    def close(self) -> None:
+        """After `run`: let the host free what it holds and end, for `SHUTDOWN_SECONDS` at most."""
         self._host.send(wire.Shutdown())
         with self._interruptible:
             self._process.wait(SHUTDOWN_SECONDS)
-        return ended
 
     def _wait_hello(self) -> None:
         deadline = time.monotonic() + HELLO_SECONDS
@@ -242,7 +252,8 @@ class Supervisor:
         return not socket_events & selectors.EVENT_READ or self._host.receive()
 
     def _handle_messages(self) -> None:
-        """Pass on what has arrived. Neighbouring pieces of output become one write, always before what follows."""
+        """Pass on what has arrived, up to the tree's end. Neighbouring pieces of output become one write, always before
+        what follows."""
         stream = 0
         output = bytearray()
         try:
@@ -256,6 +267,8 @@ class Supervisor:
                     stream, output = message.stream, bytearray(message.data)
                 else:
                     self._handle(message)
+                if self._ended is not None:
+                    return
         finally:
             self._write(stream, output)
 
@@ -273,6 +286,10 @@ class Supervisor:
                 self._listener.failed(message)
             case wire.Deadlocked():
                 self._listener.deadlocked(message)
+            case wire.Stuck():
+                self._process.kill()
+                self._listener.stuck(message)
+                self._ended = wire.TreeEnded(exited=False, status=0)
             case wire.TreeEnded():
                 self._ended = message
             case _:

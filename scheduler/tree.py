@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from .events import TreeOutcome
+from .limits import Excess, Limits, StateLimits
 from .mailbox import Mailbox
 from .protocol import Condition, Failure, Runnable, StateId
 
@@ -31,18 +32,26 @@ class State:
         "awaited_alive",
         "children",
         "condition",
+        "cpu",
+        "depth",
+        "excess",
         "failure",
+        "heap",
         "id",
         "inbox",
+        "is_outside",
+        "limits",
         "outbox",
         "parent",
         "phase",
         "runnable",
         "spec",
+        "stop_asked_at",
+        "stop_cpu",
         "tree",
     )
 
-    def __init__(self, state_id: StateId, tree: Tree, parent: State | None, spec: object, capacity: int) -> None:
+    def __init__(self, state_id: StateId, tree: Tree, parent: State | None, spec: object, limits: StateLimits) -> None:
         self.id = state_id
         self.tree = tree
         self.spec = spec
@@ -57,8 +66,22 @@ class State:
         self.children: dict[StateId, State] = {}
         """The children that this state may name, in order of creation: those that live, and those that ended and
         left something to receive. Any other child is simply dead, and takes no memory."""
-        self.inbox = Mailbox(capacity)
-        self.outbox = Mailbox(capacity)
+        self.inbox = Mailbox(tree.limits.mailbox, tree)
+        self.outbox = Mailbox(tree.limits.mailbox, tree)
+        self.limits = limits
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.cpu = 0
+        """Nanoseconds of processor time of the steps that are over."""
+        self.heap = 0
+        """Bytes that the state held after its last step, or its spec before the first; part of `Tree.memory`."""
+        self.excess: Excess | None = None
+        """What a RUNNING state will end for when its step returns, whatever the step gives."""
+        self.stop_asked_at = 0
+        """The monotonic nanosecond at which the present step was told to stop; 0: it was not. The shell's own."""
+        self.stop_cpu = -1
+        """What that step had taken of processor time when the timekeeper first saw it after that; -1 before."""
+        self.is_outside = False
+        """Its step is inside a callback of the host's owner, which may take as long as it likes. The shell's own."""
         self.failure: Failure | None = None
         """The error that ended the state, until it is received or reported: comes after all of `outbox`."""
         self.phase = Phase.READY
@@ -77,6 +100,11 @@ class State:
         return self.id == self.tree.root
 
     @property
+    def is_timed(self) -> bool:
+        """Whether its wall time is less than its root's, so that its parent may live to hear that it is over."""
+        return self.limits.time < self.tree.time_of_root
+
+    @property
     def has_mail(self) -> bool:
         """Whether there is something for the parent to receive."""
         return self.outbox.used > 0 or self.failure is not None
@@ -85,15 +113,37 @@ class State:
 class Tree:
     """One root and all the states below it, until the tree is over."""
 
-    __slots__ = ("busy", "outcome", "root", "states", "unreceived_errors")
+    __slots__ = (
+        "busy",
+        "cpu",
+        "limits",
+        "memory",
+        "outcome",
+        "output",
+        "root",
+        "states",
+        "time_of_root",
+        "timed",
+        "unreceived_errors",
+    )
 
-    def __init__(self, root: StateId) -> None:
+    def __init__(self, root: StateId, limits: Limits) -> None:
         self.root = root
+        self.limits = limits.tree
+        self.time_of_root = limits.state.time
+        self.cpu = 0
+        """Nanoseconds of processor time of all steps that are over."""
+        self.memory = 0
+        """Bytes of all that is queued, errors too, and of the heaps as of each state's last step."""
+        self.output = 0
+        """Bytes written to standard output and errors."""
         self.states: dict[StateId, State] = {}
         """Every record of the tree, in order of creation."""
         self.busy = 0
         """How many states can still change something by themselves: ready, running, or waiting for input. With none
-        left, nothing in the tree will ever happen again."""
+        left, nothing in the tree will ever happen again, unless somebody's time comes."""
+        self.timed = 0
+        """How many living states have less wall time than their root: their end is something that will happen."""
         self.outcome: TreeOutcome | None = None
         """How the root ended, or what ended the tree before that."""
         self.unreceived_errors = 0

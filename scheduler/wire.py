@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .limits import Limits, StateLimits, TreeLimits
 from .records import RecordError, pack, unpack
 
-VERSION = 1
+VERSION = 2
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -55,7 +56,7 @@ class Message:
     LIMIT: ClassVar[int]
 
 
-_FIELD_HEADS = 256  # room for the lengths of a handful of fields, on top of a limit on their content
+_FIELD_HEADS = 256  # room for numbers and the lengths of a handful of fields, on top of a limit on their content
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,26 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True)
 class Start(Message):
-    """Supervisor to host, once: run `program` (opaque here) on `threads` executors."""
+    """Supervisor to host, once: run `program` (opaque here) on `threads` executors, in slices (0: without end).
+
+    The two limits are the bytes of their records: see `of` and `limits`.
+    """
 
     threads: int
+    slice_nanoseconds: int
+    state_limits: bytes
+    tree_limits: bytes
     program: bytes
     KIND = ord("S")
     LIMIT = PROGRAM_LIMIT + _FIELD_HEADS
+
+    @classmethod
+    def of(cls, threads: int, slice_nanoseconds: int, limits: Limits, program: bytes) -> Start:
+        return cls(threads, slice_nanoseconds, pack(limits.state), pack(limits.tree), program)
+
+    def limits(self) -> Limits:
+        """RecordError when they are none."""
+        return Limits(unpack(StateLimits, self.state_limits), unpack(TreeLimits, self.tree_limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +154,21 @@ class Deadlocked(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck(Message):
+    """Host to supervisor: a state that should have ended does not come out of one long call; only we can end it.
+
+    `kind` is that of the limit that it exceeded, or "cancelled". The rest as in `Failed`.
+    """
+
+    kind: str
+    message: str
+    script: str
+    is_root: bool
+    KIND = ord("K")
+    LIMIT = 3 * (TEXT_LIMIT + _FIELD_HEADS)
+
+
+@dataclass(frozen=True, slots=True)
 class TreeEnded(Message):
     """Host to supervisor, once, after everything else: the program is over.
 
@@ -154,7 +184,7 @@ class TreeEnded(Message):
 FROM_SUPERVISOR: tuple[type[Message], ...] = (Start, Input, Shutdown)
 """What a host may receive."""
 
-FROM_HOST: tuple[type[Message], ...] = (Hello, Output, WantInput, Failed, Deadlocked, TreeEnded)
+FROM_HOST: tuple[type[Message], ...] = (Hello, Output, WantInput, Failed, Deadlocked, Stuck, TreeEnded)
 """What a supervisor may receive."""
 
 

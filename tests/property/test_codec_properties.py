@@ -50,7 +50,7 @@ return {
     one, other = table.pack(codec.decode(one)), table.pack(codec.decode(other))
     return one.n == other.n and same(one, other, {})
   end,
-  refusal = function(source) return select(2, codec.encode(1, load(source)())) end,
+  refusal = function(source) local _, problem = codec.encode(1, load(source)()) return problem end,
 }
 """
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from luspool.scheduler.instructions import ReportDeadlock, ReportFailure, ReportTreeEnd
 from luspool.scheduler.invariants import validate
+from luspool.scheduler.limits import Excess, Limits, StateLimits, TreeLimits
 from luspool.scheduler.machine import Machine
 from luspool.scheduler.mailbox import MESSAGE_OVERHEAD
 from luspool.scheduler.protocol import (
@@ -27,6 +28,7 @@ from luspool.scheduler.protocol import (
     Waiting,
 )
 from luspool.scheduler.tree import Phase
+from luspool.scheduler.units import UNLIMITED
 
 SIZE = 4
 MESSAGE = SIZE + MESSAGE_OVERHEAD
@@ -40,20 +42,50 @@ class Channel:
         self.taken = []
 
 
+class NotedMachine(Machine):
+    """Notes each failure by which a state really ended: a step's own one does not count when a limit was exceeded."""
+
+    __slots__ = ("failures", "numbers", "whose")
+
+    def __init__(self):
+        super().__init__(lambda state: f"number {next(self.numbers)}")
+        self.numbers = count(1)
+        self.failures = Counter()
+        self.whose = {}
+
+    def _ended(self, state, outcome):
+        if isinstance(outcome, Failure):
+            assert outcome.message not in self.failures
+            self.failures[outcome.message] += 1
+            self.whose[outcome.message] = state.id
+        super()._ended(state, outcome)
+
+
 class AnyEvents(RuleBasedStateMachine):
     """Any order of events keeps the invariants; messages and errors are neither lost, nor doubled, nor reordered."""
 
-    @initialize(messages=st.integers(1, 4))
-    def begin(self, messages):
-        self.machine = Machine(messages * MESSAGE)
+    @initialize(data=st.data(), messages=st.integers(1, 4))
+    def begin(self, data, messages):
+        def limit(least, most):
+            return data.draw(st.just(UNLIMITED) | st.integers(least, most))
+
+        tree = TreeLimits(
+            states=limit(1, 20),
+            depth=limit(0, 4),
+            output=limit(0, 50),
+            memory=limit(0, 5000),
+            cpu=limit(0, 500),
+            mailbox=messages * MESSAGE,
+        )
+        self.limits = Limits(StateLimits(cpu=limit(0, 100)), tree)
+        self.machine = NotedMachine()
         self.numbers = count(1)
         self.inboxes, self.outboxes = {}, {}
         self.records = {}  # every state ever made
         self.named = {}  # state: the ids of the children it has created and not released
         self.listener = {}  # state: who may receive from it, for as long as it keeps the handle
         self.running = []
-        self.failures, self.heard, self.closed = Counter(), Counter(), Counter()
-        self.failed = {}  # failure: whose it is
+        self.heard, self.closed = Counter(), Counter()
         self.over = Counter()
         self.deadlocks = set()
         self.root()
@@ -67,7 +99,7 @@ class AnyEvents(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: len(self.machine.trees) < 3)
     def root(self):
-        self.meet(self.machine.create_root("root"))
+        self.meet(self.machine.create_root("root", self.limits))
 
     def meet(self, state_id):
         record = self.machine.states.get(state_id)
@@ -99,13 +131,13 @@ class AnyEvents(RuleBasedStateMachine):
     def payload(self):
         return next(self.numbers).to_bytes(SIZE, "big")
 
-    @rule(data=st.data())
+    @rule(data=st.data(), size=st.integers(0, 500), cpu=st.integers(0, 200), time=st.sampled_from([1, UNLIMITED]))
     @precondition(lambda self: self.running)
-    def create(self, data):
-        self.birth(self.one(data))
+    def create(self, data, size, cpu, time):
+        self.birth(self.one(data), size, StateLimits(cpu=cpu, time=time))
 
-    def birth(self, state):
-        child = self.machine.create(state, "child")
+    def birth(self, state, size=0, limits=StateLimits()):  # noqa: B008 - it is immutable
+        child = self.machine.create(state, "child", size, limits)
         self.named[state.id].append(child)
         self.meet(child)
         self.listener[child] = state
@@ -152,8 +184,8 @@ class AnyEvents(RuleBasedStateMachine):
                     if payload is not None:
                         self.outboxes[child].taken.append(payload)
             case Thrown(failure):
-                self.heard[failure.message] += 1
-                failed = self.outboxes[self.failed[failure.message]]
+                self.hear(failure)
+                failed = self.outboxes[self.machine.whose[failure.message]]
                 assert failed.taken == failed.sent
             case None if patient:
                 self.stepped(state, Waiting(ChildrenHaveMail(tuple(children))))
@@ -167,6 +199,10 @@ class AnyEvents(RuleBasedStateMachine):
             self.inboxes[state.id].taken.append(payload)
         elif patient:
             self.stepped(state, Waiting(InboxHasMail()))
+
+    def hear(self, failure):
+        if failure.message in self.machine.failures:  # otherwise it is that of a tree whose root has gone
+            self.heard[failure.message] += 1
 
     @rule(data=st.data())
     @precondition(lambda self: self.running)
@@ -201,18 +237,52 @@ class AnyEvents(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     def end(self, data, how):
         state = self.rarely_a_root(data, self.running)
-        was_cancelled = state.phase is Phase.ENDED
-        outcome = {"returned": Returned(), "exited": Exited(3)}.get(how)
-        if outcome is None:
-            outcome = Failure("error", b"", f"failure {next(self.numbers)}", "", "s.lus")
-            self.failed[outcome.message] = state.id
-            if not was_cancelled:
-                self.failures[outcome.message] += 1
-        self.stepped(state, Ended(outcome))
+        failure = Failure("error", b"", f"failure {next(self.numbers)}", "", "s.lus")
+        self.stepped(state, Ended({"returned": Returned(), "exited": Exited(3), "failed": failure}[how]))
 
     def stepped(self, state, result):
+        self.stop()
         self.running.remove(state)
-        self.machine.stepped(state, result)
+        self.machine.stepped(state, result, self.step_cost % 7, self.step_cost)
+
+    def stop(self):
+        """What the shell does before it lets go of the machine."""
+        assert set(self.machine.stoppable) <= set(self.running)
+        self.machine.stoppable.clear()
+
+    step_cost = 0
+
+    @rule(cost=st.integers(0, 1000))
+    def costs(self, cost):
+        self.step_cost = cost
+
+    @rule(data=st.data(), size=st.integers(0, 20))
+    @precondition(lambda self: self.running)
+    def write(self, data, size):
+        state = self.one(data)
+        left = state.tree.limits.output - state.tree.output
+        assert self.machine.wrote(state, size) == min(size, left)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.machine.states)
+    def exceed(self, data):
+        state = self.rarely_a_root(data, list(self.machine.states.values()))
+        self.machine.exceed(state, Excess("time", 1, 1))
+
+    @rule(data=st.data(), rarely=st.integers(0, 9))
+    @precondition(lambda self: self.machine.trees)
+    def exceed_tree(self, data, rarely):
+        if not rarely:
+            tree = data.draw(st.sampled_from(list(self.machine.trees.values())))
+            self.machine.exceed_tree(tree, Excess("time", 1, 1, is_of_tree=True))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.running)
+    def cancel_child(self, data):
+        state = self.one(data)
+        for child in self.some_children(data, state)[:1]:
+            self.machine.cancel_child(state, child)
+            assert not self.machine.is_running(state, child)
 
     @rule(end=st.booleans())
     def input(self, end):
@@ -237,13 +307,14 @@ class AnyEvents(RuleBasedStateMachine):
         for instruction in self.machine.instructions:
             match instruction:
                 case ReportFailure(failure):
-                    self.heard[failure.message] += 1
+                    self.hear(failure)
                 case ReportTreeEnd(root):
                     self.over[root] += 1
                 case ReportDeadlock(root, blocked):
                     assert blocked
                     self.deadlocks.add(root)
         self.machine.instructions.clear()
+        self.stop()
         validate(self.machine)
         self.check_messages()
         self.check_ends()
@@ -261,8 +332,9 @@ class AnyEvents(RuleBasedStateMachine):
                     assert channel.taken + queued == channel.sent
 
     def check_ends(self):
-        held = Counter(record.failure.message for record in self.records.values() if record.failure is not None)
-        assert self.heard + held == self.failures
+        failures = [record.failure for record in self.records.values() if record.failure is not None]
+        held = Counter(failure.message for failure in failures)
+        assert self.heard + held == self.machine.failures
         assert all(times == 1 for times in self.over.values())
         assert self.deadlocks <= set(self.over)
         roots = {record.tree.root for record in self.records.values()}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from luspool.scheduler.events import Deadlocked
 from luspool.scheduler.instructions import ReportDeadlock, ReportFailure, ReportTreeEnd
 from luspool.scheduler.invariants import validate
+from luspool.scheduler.limits import Limits, StateLimits, TreeLimits
 from luspool.scheduler.machine import Machine
 from luspool.scheduler.mailbox import MESSAGE_OVERHEAD
 from luspool.scheduler.protocol import (
@@ -118,7 +119,8 @@ class Run:
     """One program on both, one operation at a time, the state that acts chosen by `choose`."""
 
     def __init__(self, script, room, choose):
-        self.machine = Machine(room * (SIZE + MESSAGE_OVERHEAD))
+        self.machine = Machine(lambda state: "")
+        limits = Limits(tree=TreeLimits(mailbox=room * (SIZE + MESSAGE_OVERHEAD)))
         self.model = Model(script, room)
         self.choose = choose
         self.running = {}
@@ -126,7 +128,7 @@ class Run:
         self.payloads = 0
         self.reported = []
         self.result = None
-        self.machine.create_root(None)
+        self.machine.create_root(None, limits)
 
     def go(self):
         while self.result is None:
@@ -154,7 +156,7 @@ class Run:
         kids = simple.children
         match operation:
             case ("create", script):
-                child = self.machine.create(state, None)
+                child = self.machine.create(state, None, 0, StateLimits())
                 self.model.states[child] = Simple(state.id, script)
                 kids.append(child)
             case ("message",):

@@ -1,27 +1,37 @@
 """Properties of the frames between supervisor and host: no split, no byte and no lie gets past the decoder."""
 
 import itertools
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from luspool.scheduler import wire
+from luspool.scheduler.limits import Limits, StateLimits, TreeLimits
+from luspool.scheduler.units import UNLIMITED
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40) | st.binary(max_size=40).map(
     lambda raw: raw.decode("utf-8", "surrogateescape")
 )
 integers = st.integers(-(2**63), 2**63 - 1)
+amounts = st.integers(0, UNLIMITED)
+limits = st.builds(
+    Limits,
+    st.builds(StateLimits, *[amounts] * len(fields(StateLimits))),
+    st.builds(TreeLimits, *[amounts] * len(fields(TreeLimits))),
+)
 from_host = st.one_of(
     st.builds(wire.Hello, integers),
     st.builds(wire.Output, integers, st.binary(max_size=200)),
     st.just(wire.WantInput()),
     st.builds(wire.Failed, texts, texts, texts, texts, st.booleans()),
     st.builds(wire.Deadlocked, integers, st.lists(texts, max_size=5).map(tuple)),
+    st.builds(wire.Stuck, texts, texts, texts, st.booleans()),
     st.builds(wire.TreeEnded, st.booleans(), integers),
 )
 from_supervisor = st.one_of(
-    st.builds(wire.Start, integers, st.binary(max_size=200)),
+    st.builds(wire.Start, integers, integers, st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=200)),
     st.builds(wire.Input, st.binary(max_size=200)),
     st.just(wire.Shutdown()),
 )
@@ -58,6 +68,12 @@ def test_any_split_of_the_stream_gives_the_same_messages(messages, accepted):
         assert decode(accepted, pieces(stream, cuts)) == (sent, None)
 
     check()
+
+
+@given(limits)
+def test_limits_arrive_as_they_were_sent(sent):
+    (start,) = decode(wire.FROM_SUPERVISOR, [wire.encode(wire.Start.of(1, 0, sent, b""))])[0]
+    assert start.limits() == sent
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from luspool.scheduler.host import Host
+from luspool.scheduler.limits import Limits, TreeLimits
 from luspool.scheduler.protocol import (
     ChildrenHaveMail,
     Ended,
@@ -14,10 +15,13 @@ from luspool.scheduler.protocol import (
     InboxHasRoom,
     InputArrived,
     OutboxHasRoom,
+    Preempted,
     Returned,
     Thrown,
     Waiting,
 )
+
+SMALL_MAILBOXES = Limits(tree=TreeLimits(mailbox=1000))
 
 PATIENCE = 60
 """Seconds until a test that hangs is called failed; no test takes anywhere near as long."""
@@ -32,7 +36,8 @@ class Script:
 
     def __init__(self, script, port):
         self.port = port
-        self.create, self.is_running = port.create, port.is_running
+        self.is_running = port.is_running
+        self.stopped = threading.Event()
         self.closed = 0
         self.executor = threading.Lock()
         self.generator = script(self)
@@ -41,7 +46,7 @@ class Script:
         assert self.executor.acquire(blocking=False), "two threads inside one state"
         try:
             assert not self.closed
-            return next(self.generator)
+            return next(self.generator) if not self.stopped.is_set() else Preempted()
         except StopIteration as stop:
             return Ended(stop.value or Returned())
         except ScriptError as error:
@@ -52,11 +57,20 @@ class Script:
     def location(self):
         return f"fake.lus:{self.generator.gi_frame.f_lineno}"
 
+    def memory(self):
+        return 0
+
+    def stop(self):
+        self.stopped.set()
+
     def close(self):
         assert self.executor.acquire(blocking=False), "closed while it ran"
         self.closed += 1
         self.generator.close()
         self.executor.release()
+
+    def create(self, script, limits=None):
+        return self.port.create(script, 0, limits or self.port.limits())
 
     def print(self, line):
         self.port.write(1, f"{line}\n".encode())
@@ -99,6 +113,7 @@ class Recorder:
         self.output = []
         self.failures = []
         self.deadlocks = []
+        self.stuck_steps = queue.SimpleQueue()
         self.results = queue.SimpleQueue()
         self.over = set()
         self.speaking = threading.Lock()
@@ -128,6 +143,10 @@ class Recorder:
         self.heard(root)
         self.deadlocks.append(waits)
 
+    def stuck(self, failure, state, root):
+        self.heard(root)
+        self.stuck_steps.put(failure)
+
     def tree_ended(self, root, result):
         self.heard(root)
         self.over.add(root)
@@ -146,17 +165,17 @@ class House:
         self.states.append(state)
         return state
 
-    def host(self, threads=2, events=None, factory=None, mailbox_bytes=1000):
+    def host(self, threads=2, events=None, factory=None):
         self.events = events if events is not None else Recorder()
-        host = Host(threads, factory or self.make, self.events, mailbox_bytes)
+        host = Host(threads, factory or self.make, self.events)
         self.events.host = host
         self.hosts.append(host)
         return host
 
-    def run(self, script, **options):
+    def run(self, script, limits=None, **options):
         host = self.host(**options)
         host.start()
-        host.create_root(script)
+        host.create_root(script, limits or SMALL_MAILBOXES)
         self.result = self.events.results.get(timeout=PATIENCE)
         assert host.shutdown(PATIENCE)
         return self.events.output
@@ -165,7 +184,8 @@ class House:
         for host in self.hosts:
             assert host.shutdown(PATIENCE)
             assert host.fault is None
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("executor-")]
+        names = [thread.name for thread in threading.enumerate()]
+        assert not [name for name in names if name in ("executor", "timekeeper")]
         assert {state.closed for state in self.states} <= {1}
 
 

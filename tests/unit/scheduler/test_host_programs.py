@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from luspool.scheduler.events import Deadlocked, TreeResult
+from luspool.scheduler.limits import Limits, TreeLimits
 from luspool.scheduler.protocol import ChildrenHaveMail, Exited, Failure, InboxHasMail, Preempted, Returned, Waiting
 
 
@@ -264,7 +265,7 @@ def test_a_storm_on_four_threads_loses_and_doubles_nothing(house, seed):
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # many more interleavings than by default
     try:
-        output = house.run(root, threads=4, mailbox_bytes=150)
+        output = house.run(root, threads=4, limits=Limits(tree=TreeLimits(mailbox=150)))
     finally:
         sys.setswitchinterval(interval)
     assert int(output[-1]) == len(output) - 1

@@ -6,6 +6,7 @@ import pytest
 
 from luspool.scheduler.events import Cancelled
 from luspool.scheduler.host import HostStoppedError
+from luspool.scheduler.limits import Limits
 from luspool.scheduler.protocol import Ended, Preempted, Returned
 
 
@@ -50,7 +51,7 @@ def ended(self):
 
 def failed(self):
     yield Preempted()
-    self.port.create(None)  # a spec that is no script: the factory's own fault
+    self.create(None)  # a spec that is no script: the factory's own fault
 
 
 def reader(self):
@@ -66,7 +67,7 @@ ROOTS = [endless, waiting, family, reader, ended]
 def test_a_tree_ends_once_whatever_its_states_are_doing(house, patience, root, threads, end):
     host = house.host(threads)
     host.start()
-    roots = [host.create_root(root) for _ in range(5)]
+    roots = [host.create_root(root, Limits()) for _ in range(5)]
     if end == "cancel":
         for name in roots:
             host.cancel(name)
@@ -81,7 +82,7 @@ def test_a_tree_ends_once_whatever_its_states_are_doing(house, patience, root, t
 
 def test_trees_of_a_host_that_never_started_are_cancelled(house, patience):
     host = house.host()
-    host.create_root(endless)
+    host.create_root(endless, Limits())
     assert host.shutdown(patience)
     assert house.events.results.get(timeout=patience).outcome == Cancelled()
     assert house.states == []
@@ -93,7 +94,7 @@ def test_a_state_cancelled_inside_its_step_has_no_effect_any_more(house, patienc
     gate = Gate()
     host = house.host(threads)
     host.start()
-    root = host.create_root(gate.script)
+    root = host.create_root(gate.script, Limits())
     assert gate.entered.wait(patience)
     if end == "cancel":
         host.cancel(root)
@@ -111,19 +112,19 @@ def test_a_stopped_host_takes_no_new_tree(house, patience):
     host.start()
     assert host.shutdown(patience)
     with pytest.raises(HostStoppedError):
-        host.create_root(endless)
+        host.create_root(endless, Limits())
 
 
 def test_one_tree_of_many_is_cancelled_alone(house, patience):
     host = house.host()
     host.start()
-    doomed = host.create_root(endless)
+    doomed = host.create_root(endless, Limits())
 
     def survivor(self):
         yield from self.read()
         self.print("survived")
 
-    host.create_root(survivor)
+    host.create_root(survivor, Limits())
     host.cancel(doomed)
     assert house.events.results.get(timeout=patience).outcome == Cancelled()
     host.input_arrived(b"go on\n")
@@ -142,7 +143,7 @@ def test_a_callback_that_raises_stops_the_host_and_is_kept(house, patience, call
 
     setattr(house.events, callback, broken)
     host.start()
-    host.create_root(endless)
+    host.create_root(endless, Limits())
 
     def root(self):
         self.print("hello")
@@ -151,7 +152,7 @@ def test_a_callback_that_raises_stops_the_host_and_is_kept(house, patience, call
             yield from self.read()
         yield Preempted()
 
-    host.create_root(root)
+    host.create_root(root, Limits())
     assert told.wait(patience)
     house.hosts.clear()  # which could find no fault
     assert host.shutdown(patience)
@@ -163,12 +164,15 @@ def test_a_close_that_raises_stops_the_host_and_every_tree_is_told(house, patien
         def step(self, _slice):
             return Ended(Returned())
 
+        def memory(self):
+            return 0
+
         def close(self):
             raise ZeroDivisionError
 
     host = house.host(threads=1, factory=lambda spec, port: Unclosable() if spec is None else house.make(spec, port))
-    bystander = host.create_root(endless)
-    host.create_root(None)
+    bystander = host.create_root(endless, Limits())
+    host.create_root(None, Limits())
     host.start()
     assert {house.events.results.get(timeout=patience).outcome for _ in range(2)} == {Returned(), Cancelled()}
     assert bystander in house.events.over

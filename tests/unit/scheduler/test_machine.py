@@ -7,6 +7,7 @@ import pytest
 from luspool.scheduler.events import Cancelled, TreeResult
 from luspool.scheduler.instructions import AskForInput, ReportFailure, ReportTreeEnd
 from luspool.scheduler.invariants import InvariantError, validate
+from luspool.scheduler.limits import Limits, TreeLimits
 from luspool.scheduler.machine import Machine
 from luspool.scheduler.protocol import (
     ChildrenHaveMail,
@@ -24,34 +25,40 @@ from luspool.scheduler.protocol import (
     Waiting,
 )
 from luspool.scheduler.tree import Phase
+from luspool.scheduler.units import UNLIMITED
 
 FAILURE = Failure("error", b"", "broken", "", "s.lus")
+LIMITS = Limits(tree=TreeLimits(depth=UNLIMITED))
 MAIL, RETURNED = Waiting(InboxHasMail()), Ended(Returned())
+
+
+def locate(state):
+    return f"s{state.id}.lus:1"
 
 
 @pytest.fixture
 def machine():
-    machine = Machine()
+    machine = Machine(locate)
     yield machine
     validate(machine)
 
 
 @pytest.fixture
 def root(machine):
-    machine.create_root("root")
+    machine.create_root("root", LIMITS)
     return machine.take_ready()
 
 
 def child_of(machine, parent):
     """A running child of the running `parent`, with nothing else in the run queue."""
-    name = machine.create(parent, None)
+    name = machine.create(parent, None, 0, LIMITS.state)
     child = machine.take_ready()
     assert child.id == name
     return child
 
 
 def test_states_run_in_the_order_in_which_they_became_ready(machine, root):
-    names = [machine.create(root, None) for _ in range(3)]
+    names = [machine.create(root, None, 0, LIMITS.state) for _ in range(3)]
     machine.stepped(root, Preempted())
     first = machine.take_ready()
     machine.stepped(first, Preempted())
@@ -83,7 +90,7 @@ def test_one_worker_named_twice_gives_its_next_two_messages(machine, root):
 def test_only_the_creator_may_name_a_worker(machine, root):
     child, other = child_of(machine, root), child_of(machine, root)
     grandchild = child_of(machine, child)
-    machine.create_root(None)
+    machine.create_root(None, LIMITS)
     stranger = machine.take_ready()
     never = StateId(machine.last_id + 1)
     for asker, name in (
@@ -230,7 +237,7 @@ def test_a_waiting_state_costs_the_scheduler_less_than_a_kilobyte(machine, root)
 
 
 def test_cancelling_everything_gives_each_tree_its_end(machine, root):
-    other = machine.create_root("other")
+    other = machine.create_root("other", LIMITS)
     machine.cancel_all()
     ends = [ReportTreeEnd(name, TreeResult(Cancelled(), 0)) for name in (root.id, other)]
     assert machine.instructions == ends
@@ -239,11 +246,24 @@ def test_cancelling_everything_gives_each_tree_its_end(machine, root):
 
 
 def test_validate_notices_a_sleeper_whose_condition_holds():
-    machine = Machine()
-    machine.create_root("root")
+    machine = Machine(locate)
+    machine.create_root("root", LIMITS)
     root = machine.take_ready()
     child = child_of(machine, root)
     machine.stepped(child, MAIL)
     child.inbox.put(b"behind the machine's back")
     with pytest.raises(InvariantError, match="lost wake-up"):
         validate(machine)
+
+
+def test_every_other_turn_belongs_to_those_whose_wait_is_over(machine, root):
+    busy = [child_of(machine, root) for _ in range(3)]
+    talkers = [child_of(machine, root) for _ in range(3)]
+    for talker in talkers:
+        machine.stepped(talker, MAIL)
+    for state in busy:
+        machine.stepped(state, Preempted())
+    for talker in talkers:
+        machine.send(root, talker.id, b"")
+    order = [machine.take_ready() for _ in range(6)]
+    assert order == [talkers[0], busy[0], talkers[1], busy[1], talkers[2], busy[2]]

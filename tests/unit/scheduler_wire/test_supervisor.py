@@ -10,9 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from luspool.errors import OverdueError
+from luspool.interrupts import Interrupts
 from luspool.scheduler import supervisor, wire
+from luspool.scheduler.limits import Limits, StateLimits, TreeLimits
 from luspool.scheduler.process import HostProcess
 from luspool.scheduler.supervisor import HostDiedError, HostProtocolError, Supervisor
+from luspool.scheduler.units import UNLIMITED
 
 PREAMBLE = """
 import os, signal, socket, sys
@@ -35,19 +39,46 @@ HELLO = "send(wire.Hello(wire.VERSION)); start = receive()\n"
 END = "send(wire.TreeEnded(False, 0)); receive(); os._exit(0)\n"
 
 
+START = wire.Start.of(1, 10_000_000, Limits(), b"")
+
+
 class Recorder:
     """A listener that remembers."""
 
     def __init__(self, chunks: tuple[bytes, ...] = ()) -> None:
         self.heard: list[object] = []
-        self.failed = self.deadlocked = self.heard.append
+        self.failed = self.deadlocked = self.stuck = self.heard.append
+        self.is_started = False
         self._chunks = list(chunks)
+
+    def started(self) -> None:
+        self.is_started = True
 
     def write(self, stream: int, data: bytes) -> None:
         self.heard.append((stream, data))
 
     def read_input(self) -> bytes:
         return self._chunks.pop(0) if self._chunks else b""
+
+
+class Blocked(Recorder):
+    """A listener whose run has a deadline that is near, and whose output nobody reads."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        super().__init__()
+        self._interrupts = interrupts
+        self._unread, self._pipe = os.pipe()
+
+    def started(self) -> None:
+        self._interrupts.set_deadline(0.01, "late")
+
+    def write(self, stream: int, data: bytes) -> None:
+        with self._interrupts.blocking:
+            os.write(self._pipe, data)
+
+    def close(self) -> None:
+        os.close(self._unread)
+        os.close(self._pipe)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +102,8 @@ def run(code: str, listener: Recorder | None = None, start: wire.Start | None = 
     listener = listener or Recorder()
     with host(code) as process, open(os.devnull, "rb") as nothing:
         supervisor_ = Supervisor(process, listener, nullcontext(), nothing.fileno())
-        ended = supervisor_.run(start or wire.Start(1, b""))
+        ended = supervisor_.run(start or START)
+        supervisor_.close()
         return SimpleNamespace(ended=ended, heard=listener.heard, exit_status=process.wait(0))
 
 
@@ -82,7 +114,7 @@ def test_a_program_is_handed_over_and_its_end_comes_back():
 
 
 def test_a_program_larger_than_any_buffer_arrives_whole():
-    start = wire.Start(2, os.urandom(1 << 16) * 64)
+    start = wire.Start.of(2, 0, Limits(), os.urandom(1 << 16) * 64)
     code = HELLO + "import zlib; send(wire.TreeEnded(True, zlib.crc32(start.program))); receive(); os._exit(0)"
     assert run(code, start=start).ended.status == zlib.crc32(start.program)
 
@@ -99,6 +131,44 @@ def test_reports_come_between_the_outputs_around_them():
     deadlock = wire.Deadlocked(1, ("x",))
     code = HELLO + f'send(wire.Output(1, b"a"), wire.{failure!r}, wire.{deadlock!r}, wire.Output(1, b"b"))\n' + END
     assert run(code).heard == [(1, b"a"), failure, deadlock, (1, b"b")]
+
+
+def test_limits_and_slices_reach_the_host_as_they_are():
+    limits = Limits(StateLimits(cpu=UNLIMITED, memory=1), TreeLimits(depth=0))
+    code = HELLO + "send(wire.Output(1, repr((start.slice_nanoseconds, start.limits())).encode()))\n" + END
+    assert run(code, start=wire.Start.of(1, 5, limits, b"")).heard == [(1, repr((5, limits)).encode())]
+
+
+def test_a_listener_hears_that_the_program_is_with_a_host_that_is_ready():
+    listener = Recorder()
+    with pytest.raises(HostDiedError):
+        run("os._exit(1)", listener)
+    assert not listener.is_started
+    run(HELLO + END, listener)
+    assert listener.is_started
+
+
+def test_a_stuck_state_costs_its_host_and_what_was_written_before_is_heard():
+    stuck = wire.Stuck("cpu", "m", "s", False)
+    code = HELLO + f'send(wire.Output(1, b"before"), wire.{stuck!r}, wire.Output(1, b"after")); signal.pause()'
+    result = run(code)
+    assert result.heard == [(1, b"before"), stuck]
+    assert result.ended == wire.TreeEnded(False, 0)
+    assert result.exit_status == -signal.SIGKILL
+
+
+def test_nothing_is_heard_after_the_end():
+    assert run(HELLO + 'send(wire.TreeEnded(False, 0), wire.Output(1, b"x")); receive(); os._exit(0)').heard == []
+
+
+@pytest.mark.parametrize("code", ["signal.pause()", 'while True: send(wire.Output(1, b"x" * 60_000))'])
+def test_a_deadline_ends_a_run_whose_host_does_not_obey(code):
+    """Whether the host is silent, or says more than anybody takes."""
+    with Interrupts() as interrupts, host(HELLO + code) as process, open(os.devnull, "rb") as nothing:
+        listener = Blocked(interrupts)
+        with pytest.raises(OverdueError, match="late"):
+            Supervisor(process, listener, interrupts.blocking, nothing.fileno()).run(START)
+        listener.close()
 
 
 def test_input_is_read_only_when_asked_for_and_once_for_each_time():

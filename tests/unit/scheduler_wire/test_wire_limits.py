@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from luspool.scheduler import wire
+from luspool.scheduler.limits import Limits
 
 
 def decode(data: bytes, accepted: tuple[type[wire.Message], ...] = wire.FROM_HOST) -> list[wire.Message]:
@@ -29,7 +30,7 @@ def test_a_length_beyond_the_limit_is_refused_before_any_of_it_has_come():
 
 def test_a_message_that_only_the_supervisor_sends_is_refused_from_a_host():
     with pytest.raises(wire.WireError, match="no message of kind 83"):
-        decode(wire.encode(wire.Start(1, b"")))
+        decode(wire.encode(wire.Start(1, 0, b"", b"", b"")))
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,11 @@ def test_four_clipped_texts_fit_into_a_report():
     text = wire.clip("ä" * wire.TEXT_LIMIT)
     report = wire.Failed(text, text, text, text, True)
     assert decode(wire.encode(report)) == [report]
+    stuck = wire.Stuck(text, text, text, False)
+    assert decode(wire.encode(stuck)) == [stuck]
+
+
+def test_limits_that_are_none_are_refused():
+    good = wire.Start.of(1, 0, Limits(), b"")
+    with pytest.raises(ValueError, match="does not fit"):
+        wire.Start(1, 0, good.state_limits[:-1], good.tree_limits, b"").limits()

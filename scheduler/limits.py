@@ -1,0 +1,121 @@
+"""How much a state, and a tree as a whole, may use: plain data, and the words for having used more.
+
+Limits of a state bind that state alone: one that exceeds its own ends, with all below it, and its parent receives an
+error of that kind. A worker has its creator's limits, or stricter ones. Limits of a tree bind all its states together:
+`states`, `depth` and `output` end the state that steps over them, the rest end the tree.
+
+Sizes are bytes, times nanoseconds; `UNLIMITED` is an ordinary number that nothing reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from .units import UNLIMITED, format_count, format_duration, format_size
+
+_SECOND: Final = 1_000_000_000
+_MINUTE: Final = 60 * _SECOND
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StateLimits:
+    """The limits of one state. The defaults are for scripts that nobody trusts."""
+
+    memory: int = 64 * _MIB
+    """Bytes of its heap."""
+    cpu: int = _MINUTE
+    """Processor time, as measured by the thread that steps it; what its host calls take counts."""
+    time: int = UNLIMITED
+    """Wall time from its first step, also while it waits."""
+    message: int = 16 * _MIB
+    """Bytes of one message that it sends, and of a worker's arguments together, in the codec's form."""
+    source: int = _MIB
+    """Bytes of one source text that it loads or is made from. Translating can't be interrupted."""
+
+    def within(self, other: StateLimits) -> StateLimits:
+        """The stricter of both, limit by limit."""
+        if self is other:
+            return self
+        return StateLimits(
+            min(self.memory, other.memory),
+            min(self.cpu, other.cpu),
+            min(self.time, other.time),
+            min(self.message, other.message),
+            min(self.source, other.source),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TreeLimits:
+    """The limits of a tree as a whole."""
+
+    states: int = 20_000
+    """States at a time. One that has ended counts until its parent has received all that it left."""
+    depth: int = 100
+    """Workers below workers: with 1 the root may create workers, and they may not."""
+    output: int = 64 * _MIB
+    """Bytes written to standard output and standard error."""
+    memory: int = 1024 * _MIB
+    """Bytes of all heaps, as of each state's last step, and of all queued messages."""
+    cpu: int = 10 * _MINUTE
+    """Processor time of all states together, also of those that have ended."""
+    time: int = 30 * _MINUTE
+    """Wall time from the tree's creation to its end."""
+    mailbox: int = 256 * 1024
+    """Bytes that one mailbox holds; a full one makes its sender wait, which is no error. More lets a fast sender run
+    further ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All limits of one tree: those that its root has, and those of the tree."""
+
+    state: StateLimits = StateLimits()
+    tree: TreeLimits = TreeLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How people are told of a kind of limit."""
+
+    what: str
+    """What there was too much of."""
+    format: Callable[[int], str]
+
+
+MEASURES: Final = {
+    "memory": Measure("of memory", format_size),
+    "cpu": Measure("of processor time", format_duration),
+    "time": Measure("of wall time", format_duration),
+    "message": Measure("in one message", format_size),
+    "source": Measure("of source text", format_size),
+    "states": Measure("states", format_count),
+    "depth": Measure("workers below one another", format_count),
+    "output": Measure("of output", format_size),
+}
+"""By kind: the names of the limits, but for `mailbox`, which can't be exceeded. A failure's `kind` is one of these."""
+
+
+OF_TREE: Final = " for the whole program"
+"""Ends the text of an `Excess` of a tree's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A limit that was exceeded. `value` is what was used or asked for; the limit itself: more than that."""
+
+    kind: str
+    limit: int
+    value: int
+    is_of_tree: bool = False
+
+    def __str__(self) -> str:
+        measure = MEASURES[self.kind]
+        limit = measure.format(self.limit)
+        used = f"{measure.format(self.value)} {measure.what}, {limit} allowed"
+        if self.value <= self.limit:
+            used = f"more than {limit} {measure.what}"
+        return f"{self.kind} limit exceeded: {used}{OF_TREE if self.is_of_tree else ''}"
