@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from typing import NoReturn
 
 from . import errors
-from .errors import Interrupted, LuspoolError, OutputClosedError, is_debugging
+from .errors import Interrupted, LuspoolError, OutputClosedError, OverdueError, is_debugging
 from .interrupts import Interrupts
 from .streams import StandardStreams, open_missing_streams
 
@@ -39,6 +39,10 @@ def _status() -> int:
         return errors.SIGNALLED + signal.SIGINT
     except (OutputClosedError, BrokenPipeError):
         return OutputClosedError.exit_status
+    except OverdueError as error:
+        # What is blocked may be error output itself.
+        streams.say_nowait(f"luspool: {error}")
+        return error.exit_status
     except LuspoolError as error:
         streams.say(f"luspool: {error}")
         return error.exit_status

@@ -8,13 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 import click
 
 from . import __version__, errors
 from .errors import UsageError
 from .interrupts import Interrupts
+from .limit_options import LIMIT_OPTIONS, limits_from, parse_slice
+from .scheduler.limits import Limits
 from .scheduler.process import HostProcess
+from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
+from .scheduler.units import format_duration
 
 MAX_THREADS = 512
 """More executors than any machine of today has processors; beyond, threads only cost memory."""
@@ -55,6 +61,59 @@ def _strict_globals(command: Callable[..., int]) -> Callable[..., int]:
     return click.option("--strict-globals", is_flag=True, help=text)(command)
 
 
+def _read(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """For an option whose value `parse` reads; its ValueError says what can be written."""
+
+    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
+
+
+class _LimitOption(click.Option):
+    """An option that help lists among the limits (see `_RunCommand`)."""
+
+
+class _RunCommand(click.Command):
+    """Shows the limits in a section of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        limits = [param for param in options if isinstance(param, _LimitOption)]
+        others = [param for param in options if param not in limits]
+        for title, group in (("Options", others), ("Limits, or `unlimited`", limits)):
+            with formatter.section(title):
+                formatter.write_dl([record for param in group if (record := param.get_help_record(ctx)) is not None])
+
+
+def _limits(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command all limits as options. It gets those that were given as `limits`, by their names."""
+    defaults = Limits()
+    names = {option.name.replace("-", "_"): option.name for option in LIMIT_OPTIONS}
+
+    @wraps(command)
+    def collected(**arguments: Any) -> int:  # noqa: ANN401  whatever click passes
+        given = {name: arguments.pop(parameter) for parameter, name in names.items()}
+        limits = limits_from({name: value for name, value in given.items() if value is not None})
+        return command(limits=limits, **arguments)
+
+    decorated: Callable[..., int] = collected
+    for option in reversed(LIMIT_OPTIONS):
+        text = f"{option.help} [{option.unit.format(option.get(defaults))}]"
+        flag = click.option(
+            f"--{option.name}",
+            cls=_LimitOption,
+            callback=_read(option.parse),
+            metavar=option.unit.metavar,
+            help=text,
+        )
+        decorated = flag(decorated)
+    return decorated
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="luspool %(version)s")
 def _luspool() -> None:
@@ -67,14 +126,22 @@ def _luspool() -> None:
     """
 
 
-@_luspool.command(context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@_luspool.command(cls=_RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
 @click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
 @click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let the script pledge it. Repeatable.")
 @click.option(
     "--threads", type=click.IntRange(1, MAX_THREADS), metavar="N", help="Serve states with N threads; one a processor."
 )
+@click.option(
+    "--slice",
+    "slice_nanoseconds",
+    callback=_read(parse_slice),
+    metavar="TIME",
+    help=f"How long a state runs while others wait; 0: to its end. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
+)
 @_strict_globals
 @_verbosity
+@_limits
 @click.argument("script", metavar="SCRIPT")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]...")
 def run(  # noqa: PLR0913  click passes each option by its name
@@ -84,6 +151,8 @@ def run(  # noqa: PLR0913  click passes each option by its name
     held: tuple[str, ...],
     ceiling: tuple[str, ...],
     threads: int | None,
+    slice_nanoseconds: int | None,
+    limits: Limits,
     strict_globals: bool,
     verbosity: int | None,
 ) -> int:
@@ -101,9 +170,13 @@ def run(  # noqa: PLR0913  click passes each option by its name
       seal            no further changes
     and without a value stands for every value.
 
+    A state that exceeds a limit ends, with all below it, and its parent gets the error. Sizes are written as in 64M,
+    times as in 1.5s.
+
     \b
     luspool run hello.lus
     luspool run -P load -P fs:read=. main.lus one two
+    luspool run --timeout 5s --memory 16M main.lus
     """
     from .run import RunOptions, run_program  # noqa: PLC0415  each command imports what it needs: people wait for it
 
@@ -113,6 +186,8 @@ def run(  # noqa: PLR0913  click passes each option by its name
         held,
         ceiling,
         threads or len(os.sched_getaffinity(0)),
+        DEFAULT_SLICE_NANOSECONDS if slice_nanoseconds is None else slice_nanoseconds,
+        limits,
         strict_globals,
         verbosity or 0,
     )
@@ -134,3 +209,19 @@ def check(scripts: tuple[str, ...], strict_globals: bool, verbosity: int | None)
     from .check import check_scripts  # noqa: PLC0415  as in `run`
 
     return check_scripts(scripts, strict_globals=strict_globals, verbosity=verbosity or 0)
+
+
+@_luspool.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs: times in nanoseconds, sizes in bytes.")
+def doctor(as_json: bool) -> int:
+    """Say what luspool finds on this machine, and the limits that a run has without options.
+
+    \b
+    luspool doctor
+    luspool doctor --json
+    """
+    from . import doctor as found  # noqa: PLC0415  as in `run`
+
+    facts = found.examine()
+    click.echo(found.as_json(facts) if as_json else found.as_text(facts))
+    return errors.OK

@@ -4,6 +4,7 @@
     ├── UsageError                2  the command line asks for something that does not exist
     ├── CannotLoadError         126  a script is there but can't be run
     │   └── NotFoundError       127  there is no such script
+    ├── OverdueError            124  the program's time was over, and its host did not end it
     ├── OutputClosedError       141  the reader of our output has gone (`| head`): as if SIGPIPE had ended us
     └── CannotWriteError        125  standard output takes nothing (a full disk)
     Interrupted               128+n  not an error: the signal n asks for the end
@@ -22,6 +23,12 @@ SCRIPT_ERROR = 1
 USAGE = 2
 DEADLOCK = 70
 DENIED = 77
+LIMIT = 123
+"""A limit was exceeded, but for those that have a status of their own."""
+TIME_LIMIT = 124
+"""As `timeout` has it."""
+MEMORY_LIMIT = 137
+"""As a shell shows the end of a process that the system killed for want of memory."""
 INTERNAL = 125
 CANNOT_LOAD = 126
 NOT_FOUND = 127
@@ -45,6 +52,10 @@ class CannotLoadError(LuspoolError):
 
 class NotFoundError(CannotLoadError):
     exit_status = NOT_FOUND
+
+
+class OverdueError(LuspoolError):
+    exit_status = TIME_LIMIT
 
 
 class OutputClosedError(LuspoolError):

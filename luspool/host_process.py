@@ -16,6 +16,8 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
+from .errors import UsageError
+from .preemption import chosen_mechanism
 from .report import wait_lines
 from .request import Request
 from .sandbox import Program, Sandbox, codec
@@ -51,6 +53,10 @@ class EventSender:
     def deadlocked(self, root: StateId, waits: Sequence[Wait]) -> None:
         lines = wait_lines(waits)
         self.send(wire.Deadlocked(len(lines), tuple(map(wire.clip, lines[: wire.WAITS_LIMIT]))))
+
+    def stuck(self, failure: Failure, state: StateId, root: StateId) -> None:
+        kind, message, script = map(wire.clip, (failure.kind, failure.message, failure.script))
+        self.send(wire.Stuck(kind, message, script, is_root=state == root))
 
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         outcome = result.outcome
@@ -99,6 +105,10 @@ def _serve(sock: socket.socket) -> NoReturn:
 
 def _start(message: wire.Start, events: EventSender) -> Host:
     request = Request.unpack(message.program)
+    try:
+        chosen_mechanism()
+    except UsageError as error:
+        _refuse(request, str(error), events)
     program = Program(
         path=request.path,
         source=request.source,
@@ -106,10 +116,17 @@ def _start(message: wire.Start, events: EventSender) -> Host:
         pledges=request.pledge_set(),
         strict_globals=request.strict_globals,
     )
-    host = Host(message.threads, Sandbox(os.environ).new_state, events)
+    host = Host(message.threads, Sandbox(os.environ).new_state, events, slice_nanoseconds=message.slice_nanoseconds)
     host.start()
-    host.create_root(program)
+    host.create_root(program, message.limits())
     return host
+
+
+def _refuse(request: Request, problem: str, events: EventSender) -> NoReturn:
+    """This process can't be what was asked for: the program is over before it has begun."""
+    events.send(wire.Failed("usage", wire.clip(problem), "", wire.clip(request.path), is_root=True))
+    events.send(wire.TreeEnded(exited=False, status=0))
+    os._exit(_DONE)
 
 
 def _pass_input(host: Host, data: bytes) -> None:

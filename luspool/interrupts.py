@@ -1,10 +1,13 @@
-"""Ctrl-C, SIGTERM and SIGHUP as one exception that can only arise where the program would otherwise wait.
+"""Ctrl-C, SIGTERM, SIGHUP and a deadline as exceptions that can only arise where the program would otherwise wait.
 
 An exception out of a signal handler may arise between any two instructions, also in the middle of a clean-up. Here a
 handler raises only inside `blocking`, which is entered around calls that may block and nothing else; anywhere else it
 takes a note, and the next `blocking` raises. A call that may block is thus interrupted also when the signal comes just
 before it, and everything between two of them is left in peace. Signals after the first change nothing: the end is
 under way, and it does not wait for anything that needs a second Ctrl-C.
+
+A deadline is SIGALRM by a timer. It ends a run whose host does not obey, or whose output nobody takes: the supervisor
+then waits in a write, where nothing but a signal reaches it.
 """
 
 from __future__ import annotations
@@ -13,9 +16,13 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
-from .errors import Interrupted
+from .errors import Interrupted, OverdueError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_TICK_SECONDS = 0.1
+"""A deadline's signal comes again and again: one that falls between Python's last look at its signals and the call that
+blocks would be lost on it."""
 
 
 class _Blocking:
@@ -35,7 +42,7 @@ class _Blocking:
 
 
 class Interrupts:
-    """Handles the three signals while it is entered as a context manager, in the main thread.
+    """Handles these signals while it is entered as a context manager, in the main thread.
 
     A signal that was ignored when we came (`nohup`, a background job of a shell without job control) stays ignored.
     """
@@ -45,12 +52,33 @@ class Interrupts:
         self.blocking = _Blocking(self)
         """Enter this around a call that may block."""
         self._caught: int | None = None
+        self._deadline_problem: str | None = None
+        self._is_overdue = False
         self._previous: dict[int, Any] = {}
 
     def check(self) -> None:
-        """Raise `Interrupted` if a signal has come."""
+        """Raise `Interrupted` if a signal has come, `OverdueError` if the deadline has passed."""
         if self._caught is not None:
             raise Interrupted(self._caught)
+        if self._is_overdue and self._deadline_problem is not None:
+            raise OverdueError(self._deadline_problem)
+
+    def set_deadline(self, seconds: float, problem: str) -> None:
+        """From so many seconds on, more than 0, `blocking` raises `OverdueError(problem)`. Once."""
+        self._deadline_problem = problem
+        self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._handle_deadline)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _TICK_SECONDS)
+
+    def clear_deadline(self) -> None:
+        """There is no deadline any more; if it has passed, that is forgotten."""
+        if self._deadline_problem is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._deadline_problem = None  # this one: a last tick may still set the other
+
+    def _handle_deadline(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_overdue = True
+        if self.armed:
+            self.check()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._caught is None:
@@ -67,6 +95,7 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear_deadline()
         for number, handler in self._previous.items():
             # After a signal the process ends. A second one meanwhile must not end it otherwise: the interpreter gives
             # up every handler when it closes down, but leaves ignored signals ignored.

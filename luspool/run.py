@@ -10,13 +10,18 @@ from .interrupts import Interrupts
 from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
 from .request import Request
 from .scheduler import wire
+from .scheduler.limits import MEASURES, Excess, Limits
 from .scheduler.process import HostProcess
 from .scheduler.supervisor import Supervisor
+from .scheduler.units import UNLIMITED
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
 
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
+
+DEADLINE_GRACE_SECONDS = 1.0
+"""How long after a program's time is over its host may take to say so, before the run is ended over its head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class RunOptions:
     held: tuple[str, ...]
     ceiling: tuple[str, ...]
     threads: int
+    slice_nanoseconds: int
+    limits: Limits
     strict_globals: bool
     verbosity: int
     """Below 0: one line for each error. Above 0: also what is run, and how."""
@@ -36,21 +43,34 @@ class RunOptions:
 class _Audience:
     """Takes what a program says to the user (see `supervisor.Listener`), and keeps what decides the exit status."""
 
-    def __init__(self, streams: StandardStreams, options: RunOptions) -> None:
+    def __init__(self, streams: StandardStreams, options: RunOptions, interrupts: Interrupts) -> None:
         self.write = streams.write
         self.read_input = streams.read_input
         self._streams = streams
         self._options = options
+        self._interrupts = interrupts
         self._root_failure: str | None = None
         self._worker_failed = False
         self._is_deadlocked = False
+
+    def started(self) -> None:
+        limit = self._options.limits.tree.time
+        if limit != UNLIMITED:
+            self._interrupts.set_deadline(
+                limit / 1e9 + DEADLINE_GRACE_SECONDS, _overdue_text(display_name(self._options.script), limit)
+            )
+
+    def stuck(self, stuck: wire.Stuck) -> None:
+        self._root_failure = self._root_failure or stuck.kind
+        self._streams.say(report.stuck_text(stuck, self._options.limits, brief=self._options.verbosity < 0))
 
     def failed(self, failure: wire.Failed) -> None:
         if failure.is_root:
             self._root_failure = failure.kind
         else:
             self._worker_failed = True
-        self._streams.say(report.failure_text(failure, brief=self._options.verbosity < 0, debug=is_debugging()))
+        brief = self._options.verbosity < 0
+        self._streams.say(report.failure_text(failure, self._options.limits, brief=brief, debug=is_debugging()))
 
     def deadlocked(self, deadlock: wire.Deadlocked) -> None:
         self._is_deadlocked = True
@@ -67,7 +87,16 @@ class _Audience:
         return errors.SCRIPT_ERROR if self._worker_failed else errors.OK
 
 
-_STATUS_OF_FAILURE = {"denied": errors.DENIED, "load": errors.CANNOT_LOAD, "internal": errors.INTERNAL}
+_STATUS_OF_FAILURE = {
+    **dict.fromkeys((*MEASURES, "cancelled"), errors.LIMIT),
+    "cpu": errors.TIME_LIMIT,
+    "time": errors.TIME_LIMIT,
+    "memory": errors.MEMORY_LIMIT,
+    "usage": errors.USAGE,
+    "denied": errors.DENIED,
+    "load": errors.CANNOT_LOAD,
+    "internal": errors.INTERNAL,
+}
 
 
 def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) -> int:
@@ -78,7 +107,7 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     if len(options.arguments) > ARGUMENTS_LIMIT:
         raise UsageError(f"{len(options.arguments)} arguments; a script takes {ARGUMENTS_LIMIT} at most")
     pledges = pledge_set(options.held, options.ceiling)
-    source = read_script(options.script, interrupts.blocking)
+    source = read_script(options.script, interrupts.blocking, options.limits.state.source)
     request = Request.of(
         display_name(options.script), source, options.arguments, pledges, strict_globals=options.strict_globals
     )
@@ -87,13 +116,25 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
         rights = " ".join([*(f"-P {text}" for text in options.held), *(f"--allow {text}" for text in options.ceiling)])
         threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
         streams.say(f"luspool: running {request.path} on {threads}, with {rights or 'no permissions'}")
-    audience = _Audience(streams, options)
+    audience = _Audience(streams, options, interrupts)
     supervisor = Supervisor(host, audience, interrupts.blocking, streams.input_fd)
     try:
-        ended = supervisor.run(wire.Start(options.threads, request.pack()))
+        ended = supervisor.run(
+            wire.Start.of(options.threads, options.slice_nanoseconds, options.limits, request.pack())
+        )
     finally:
         streams.flush()
+    interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
+    supervisor.close()
     return audience.exit_status(ended)
+
+
+def _overdue_text(name: str, limit: int) -> str:
+    """What is said where the host did not end a program in time."""
+    return (
+        f"{name}: {Excess('time', limit, limit, is_of_tree=True)} (raise it with --timeout)\n"
+        f"  Nothing was heard of its end for {DEADLINE_GRACE_SECONDS:g} s more. Does anybody read its output?"
+    )
 
 
 def pledge_set(held: tuple[str, ...], ceiling: tuple[str, ...]) -> PledgeSet:

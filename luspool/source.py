@@ -6,9 +6,11 @@ import os
 from contextlib import AbstractContextManager
 
 from .errors import CannotLoadError, NotFoundError
+from .scheduler.limits import Excess
+from .scheduler.units import format_size
 
-SOURCE_LIMIT = 32 * 1024 * 1024
-"""Bytes of a main script at most. Larger than anything that a person writes; one of this size takes seconds to load."""
+SOURCE_MOST = 32 * 1024 * 1024
+"""Bytes of a main script at most, whatever the limit. One of this size takes seconds to load."""
 
 STANDARD_INPUT = "-"
 
@@ -21,18 +23,18 @@ def display_name(path: str) -> str:
     return "stdin" if path == STANDARD_INPUT else path
 
 
-def read_script(path: str, interruptible: AbstractContextManager[object]) -> bytes:
-    """The bytes of a script; `-` is standard input. CannotLoadError, NotFoundError.
+def read_script(path: str, interruptible: AbstractContextManager[object], limit: int = SOURCE_MOST) -> bytes:
+    """The bytes of a script, at most `limit`; `-` is standard input. CannotLoadError, NotFoundError.
 
     `interruptible` is entered around the reads: the script may come from a pipe or a terminal.
     """
     try:
         if path == STANDARD_INPUT:
-            return _read_all(0, display_name(path), interruptible)
+            return _read_all(0, display_name(path), interruptible, limit)
         with interruptible:
             fd = os.open(path, os.O_RDONLY)
         try:
-            return _read_all(fd, path, interruptible)
+            return _read_all(fd, path, interruptible, limit)
         finally:
             os.close(fd)
     except FileNotFoundError as error:
@@ -43,15 +45,18 @@ def read_script(path: str, interruptible: AbstractContextManager[object]) -> byt
         raise CannotLoadError(f"cannot read the script {display_name(path)}: {error.strerror}") from error
 
 
-def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object]) -> bytes:
+def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object], limit: int) -> bytes:
     data = bytearray()
-    while len(data) <= SOURCE_LIMIT:
+    most = min(limit, SOURCE_MOST)
+    while len(data) <= most:
         with interruptible:
             piece = os.read(fd, 1024 * 1024)
         if not piece:
             return bytes(data)
         data += piece
-    raise CannotLoadError(f"the script {name} is larger than {SOURCE_LIMIT // 1024**2} MiB, which is the most")
+    if most < SOURCE_MOST:
+        raise CannotLoadError(f"{name}: {Excess('source', limit, limit)} (raise it with --source)")
+    raise CannotLoadError(f"the script {name} is larger than {format_size(SOURCE_MOST)}, which is the most")
 
 
 def working_directory() -> str:

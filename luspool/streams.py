@@ -54,6 +54,11 @@ class StandardStreams:
         except (OutputClosedError, CannotWriteError):
             return
 
+    def say_nowait(self, text: str) -> None:
+        """As `say`, of less than a page, and not at all where standard error would make us wait."""
+        if self._writable(_ERRORS).poll(0):
+            self.say(text)
+
     def read_input(self) -> bytes:
         """A chunk of standard input, b"" at its end. Input that can't be read has ended, with a message."""
         try:
@@ -79,7 +84,10 @@ class StandardStreams:
 
     def _wait_writable(self, stream: int) -> None:
         # Whoever shares the terminal or pipe with us may have made it non-blocking (ssh and node do).
+        with self._interruptible:
+            self._writable(stream).poll()
+
+    def _writable(self, stream: int) -> select.poll:
         writable = select.poll()
         writable.register(stream, select.POLLOUT)
-        with self._interruptible:
-            writable.poll()
+        return writable

@@ -81,6 +81,12 @@ def resolve(value: str, cwd: str) -> str:
     return canonical
 
 
+def literal_prefix(value: str) -> str:
+    """The real path that a canonical value names; of a pattern, the directory that holds all that it can match."""
+    literal, _ = _split(value)
+    return literal.rstrip("/") or "/"
+
+
 def escape(path: str) -> str:
     """The value that stands for exactly this path and what is beneath it."""
     return _UNPLAIN.sub(r"\\\g<0>", path)

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from ..scheduler.limits import Excess
 from .calls import RefusedError, Scalar, decode, encode
-from .compiler import MAX_SOURCE, helper_names
-from .files import allowed_file, naming, read_whole
+from .compiler import helper_names
+from .files import allowed_file, naming, read_at_most
 from .operations import Operation
-from .syntax import SyntaxFault, fault_from_lua, translate
+from .syntax import SyntaxFault, TranslationStoppedError, fault_from_lua, translate
 
 if TYPE_CHECKING:
     from .door import Door
@@ -19,14 +20,25 @@ _SHOWN: Final = 40
 """Characters of a source text that name it, as in Lua's own messages."""
 
 
+class TooMuchSourceError(RefusedError):
+    """A source text is larger than the state's limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(str(Excess("source", limit, limit)))
+
+
 def read_source(door: Door, path: bytes) -> bytes:
-    """The content of a source file that the state may read. OSError, DeniedError."""
+    """The content of a source file that the state may read. OSError, DeniedError, TooMuchSourceError."""
+    limit = door.limits.source
     with allowed_file(door.decide, decode(path)) as file:
         descriptor = file.open_for_reading()
         try:
-            return read_whole(descriptor, MAX_SOURCE)
+            source = read_at_most(descriptor, limit + 1)
         finally:
             os.close(descriptor)
+    if len(source) > limit:
+        raise TooMuchSourceError(limit)
+    return source
 
 
 def _allow_load(door: Door) -> bool:
@@ -35,12 +47,15 @@ def _allow_load(door: Door) -> bool:
 
 
 def _translate(door: Door, source: bytes, name: bytes) -> bytes:
-    if len(source) > MAX_SOURCE:
-        raise RefusedError(f"chunk of {len(source)} bytes is larger than the limit of {MAX_SOURCE}")
+    if len(source) > door.limits.source:
+        door.port.exceed(Excess("source", door.limits.source, len(source)))
+        raise TooMuchSourceError(door.limits.source)
     try:
-        translation = translate(source, chunk_label(name), strict_globals=door.program.strict_globals)
+        translation = translate(source, chunk_label(name), strict_globals=door.program.strict_globals, stop=door.stop)
     except SyntaxFault as fault:
         raise RefusedError(str(fault)) from None
+    except TranslationStoppedError:
+        raise RefusedError("the state is ending") from None
     door.helpers = helper_names(translation)
     return translation.lua
 
@@ -56,8 +71,12 @@ def _explain(_: Door, message: bytes, source: bytes, name: bytes) -> bytes:
 
 def _read_source(door: Door, path: bytes) -> bytes:
     door.decide("load")
-    with naming(path):
-        return read_source(door, path)
+    try:
+        with naming(path):
+            return read_source(door, path)
+    except TooMuchSourceError:
+        door.port.exceed(Excess("source", door.limits.source, door.limits.source))
+        raise
 
 
 def _readable(door: Door, path: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..permissions import Origin, Pledge, PledgeError
+from ..scheduler.limits import Excess, StateLimits
 from ..scheduler.protocol import (
     ChildrenHaveMail,
     InboxHasMail,
@@ -15,9 +16,10 @@ from ..scheduler.protocol import (
     StateId,
     Thrown,
 )
+from ..scheduler.units import UNLIMITED, parse_duration, parse_size
 from . import codec
 from .calls import RefusedError, Scalar, decode, encode
-from .calls_code import read_source
+from .calls_code import TooMuchSourceError, read_source
 from .operations import Operation
 from .program import Program
 
@@ -79,11 +81,14 @@ def _create_prepare(door: Door, path: bytes) -> bool:
     door.decide("load")
     name = decode(path)
     source, problem = None, None
+    kind = "load"
     try:
         source = read_source(door, path)
+    except TooMuchSourceError as error:
+        kind, problem = "source", f"{name}: {error}"
     except OSError as error:
         problem = f"cannot read {name}: {error.strerror}"
-    door.prepared = Program(name, source, b"", door.pledges.inherit(), door.program.strict_globals, problem)
+    door.prepared = Program(name, source, b"", door.pledges.inherit(), door.program.strict_globals, problem, kind)
     return True
 
 
@@ -91,7 +96,41 @@ def _create(door: Door, arguments: bytes) -> StateId:
     prepared, door.prepared = door.prepared, None
     if prepared is None:
         raise RefusedError("no worker was prepared")
-    return door.port.create(replace(prepared, arguments=arguments))
+    program = replace(prepared, arguments=arguments)
+    return door.port.create(program, program.size, door.worker_limits or door.limits)
+
+
+def _cancel(door: Door, child: StateId) -> None:
+    door.port.cancel(child)
+
+
+_PARSERS: Final[Mapping[str, Callable[[str], int]]] = {
+    "memory": parse_size,
+    "cpu": parse_duration,
+    "time": parse_duration,
+    "message": parse_size,
+    "source": parse_size,
+}
+"""By name, the limits of a state (`StateLimits`)."""
+
+
+def _limit(door: Door, name: bytes, amount: float | bytes) -> None:
+    parse = _PARSERS.get(decode(name))
+    if parse is None:
+        raise RefusedError(
+            f"worker.limit: there is no limit '{decode(name)}' of a worker; there are {', '.join(_PARSERS)}"
+        )
+    try:
+        value = parse(decode(amount) if isinstance(amount, bytes) else f"{amount:.9f}".rstrip("0").rstrip("."))
+    except ValueError as error:
+        raise RefusedError(f"worker.limit: {decode(name)}: {error}") from None
+    stricter = replace(StateLimits(*[UNLIMITED] * len(_PARSERS)), **{decode(name): value})
+    door.worker_limits = (door.worker_limits or door.limits).within(stricter)
+
+
+def _too_large(door: Door) -> None:
+    limit = door.limits.message
+    door.port.exceed(Excess("message", limit, limit))
 
 
 def _release(door: Door, *children: StateId) -> None:
@@ -118,5 +157,8 @@ WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.CREATE_PREPARE: _create_prepare,
     Operation.CREATE: _create,
     Operation.RELEASE: _release,
+    Operation.CANCEL: _cancel,
+    Operation.LIMIT: _limit,
+    Operation.TOO_LARGE: _too_large,
     Operation.PLEDGE: _pledge,
 }

@@ -10,11 +10,12 @@ What Lua gives, and what Python gets (and the way back, which is the same unless
 - any other table, also an empty one: a dict. An entry whose value is None is not sent: that is what nil means in Lua.
 - a table that no dict can hold, for a key that is a table or for two keys that only Lua tells apart (`1` and `true`):
   `Entries`.
+- a vector: a bytearray. As a key, which no dict can hold, it makes the table `Entries`.
 - an enum's value: `EnumValue`. Enums with equal names are one enum in Python, and become one when they are sent.
 
-Tables that are shared, or that contain themselves, are the same object at every place. In Lua a float key with an
-integer value is that integer; so it is here. Where two keys of a dict are one key in Lua ("a" and b"a"), the later one
-wins.
+Tables and vectors that are shared, and tables that contain themselves, are the same object at every place. In Lua a
+float key with an integer value is that integer; so it is here. Where two keys of a dict are one key in Lua ("a" and
+b"a"), the later one wins.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from .codec_types import (
     LIST,
     ONE,
     UNITS,
+    VECTOR_KIND,
     VERSION,
     WIDTHS,
     Code,
@@ -73,12 +74,12 @@ class _Table:
     keys: list[Value]
     others: list[Value]
 
-    has_table_key: bool = False
+    has_hard_key: bool = False  # a table or a vector, which no dict takes
     container: list[Value] | dict[Value, Value] | Entries | None = None
 
     def make_container(self) -> None:
         length, keys = len(self.sequence), self.keys
-        if self.has_table_key:
+        if self.has_hard_key:
             self.container = Entries([])
         elif self._is_list():
             self.container = self.sequence
@@ -117,7 +118,8 @@ class _Reader:
         self.data = data
         self.at = 2
         self._string = string
-        self._enums: list[tuple[str, ...]] = []
+        self._definitions: list[tuple[str, ...] | bytearray] = []  # an enum's names, or a vector
+        self._has_vectors = False
         self._enum_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._announced = 0
         self._mentioned = 0
@@ -129,7 +131,7 @@ class _Reader:
         _, _, count, table_count, definition_count = _HEADER.unpack_from(self.data)
         self.at = _HEADER.size
         for _ in range(definition_count):
-            self._enums.append(self._definition())
+            self._definitions.append(self._definition())
         sizes = self._sizes(table_count, count)
         self._announced = table_count
         values = self.values(count, Code.INT1, Code.NIL)
@@ -147,24 +149,27 @@ class _Reader:
     def _left(self) -> int:
         return len(self.data) - self.at
 
-    def _definition(self) -> tuple[str, ...]:
+    def _definition(self) -> tuple[str, ...] | bytearray:
         start = self.at
         if self._left() < _DEFINITION.size:
             raise CodecError("end of data", start)
         kind, count = _DEFINITION.unpack_from(self.data, start)
         self.at += _DEFINITION.size
-        if kind != ENUM_KIND:
+        if kind not in (ENUM_KIND, VECTOR_KIND):
             raise CodecError("definition of an unknown kind", start)
         if count == 0 or count > self._left():
             raise CodecError("definition longer than the data", start)
         string, self._string = self._string, _as_is
-        names = self.values(count, Code.SHORT, Code.LONG)
+        strings = self.values(count, Code.SHORT, Code.LONG)
         self._string = string
-        if len(set(names)) != count:
+        if count > 1 if kind == VECTOR_KIND else len(set(strings)) != count:
             raise CodecError("definition that defines nothing", start)
-        decoded = tuple(name.decode("utf-8", "surrogateescape") for name in names)
+        if kind == VECTOR_KIND:
+            self._has_vectors = True
+            return bytearray(strings[0])
+        names = tuple(name.decode("utf-8", "surrogateescape") for name in strings)
         # One object for equal names: comparing values of two such enums then takes no look at the names.
-        return self._enum_names.setdefault(decoded, decoded)
+        return self._enum_names.setdefault(names, names)
 
     def _sizes(self, table_count: int, values: int) -> list[int]:
         start = self.at
@@ -189,7 +194,9 @@ class _Reader:
             self.values(count, Code.INT1, Code.OBJECT, table.others)
             gaps = len(self._gaps)
             self.values(count, Code.INT1, Code.OBJECT, table.keys)
-            table.has_table_key = table.has_table_key or len(self._gaps) > gaps
+            table.has_hard_key = table.has_hard_key or len(self._gaps) > gaps
+        if self._has_vectors and any(type(key) is bytearray for key in table.keys):
+            table.has_hard_key = True
         table.keys[:] = [self._key(key) if type(key) is float else key for key in table.keys]
         return table
 
@@ -266,9 +273,12 @@ class _Reader:
             if max(packed) > 1:
                 raise CodecError("boolean that is neither 0 nor 1", start)
             return [flag == 1 for flag in packed]
-        return [self._enum_value(item >> 32, item & 0xFFFFFFFF, start) for item in packed]
+        return [self._object(item >> 32, item & 0xFFFFFFFF, start) for item in packed]
 
-    def _enum_value(self, number: int, position: int, start: int) -> EnumValue:
-        if not 1 <= number <= len(self._enums) or not 1 <= position <= len(self._enums[number - 1]):
+    def _object(self, number: int, position: int, start: int) -> EnumValue | bytearray:
+        definition = self._definitions[number - 1] if 1 <= number <= len(self._definitions) else ()
+        if isinstance(definition, bytearray) and position == 1:
+            return definition
+        if isinstance(definition, bytearray) or not 1 <= position <= len(definition):
             raise CodecError("reference to an unknown object", start)
-        return EnumValue(self._enums[number - 1], position)
+        return EnumValue(definition, position)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
 Value: TypeAlias = Any
-"""None, bool, int, float, str, bytes, list, tuple, dict, `Entries` or `EnumValue`, nested as one likes."""
+"""None, bool, int, float, str, bytes, bytearray, list, tuple, dict, `Entries` or `EnumValue`, nested as one likes."""
 
 VERSION: Final = 1
 ONE: Final = 0
@@ -17,6 +17,7 @@ CHUNK: Final = 120
 """Values per run, and entries per block of pairs; part of the format (lua/codec.lua says why this many)."""
 
 ENUM_KIND: Final = 1
+VECTOR_KIND: Final = 2
 
 
 class Code(IntEnum):

@@ -20,6 +20,7 @@ from .codec_types import (
     MAX_VALUES,
     ONE,
     UNITS,
+    VECTOR_KIND,
     VERSION,
     Code,
     CopyError,
@@ -36,6 +37,7 @@ _KINDS: Final[dict[type, str]] = {
     float: "float",
     str: "string",
     bytes: "string",
+    bytearray: "vector",
     list: "table",
     tuple: "table",
     dict: "table",
@@ -103,7 +105,8 @@ class _Writer:
         self._queue: list[Value] = []
         self._mentions: list[tuple[_Section, int]] = []  # by number: where the table is mentioned first
         self._depth = 0
-        self._enums: dict[tuple[str, ...], int] = {}
+        self._definitions: list[tuple[int, list[bytes]]] = []  # kind and strings
+        self._definition_numbers: dict[tuple[str, ...] | int, int] = {}  # by an enum's names, or a vector's id
         self._section = _Section(keys=(1,))
 
     def message(self) -> bytes:
@@ -122,10 +125,9 @@ class _Writer:
         return b"".join(self._pieces + body)
 
     def _header(self, sizes: list[int]) -> None:
-        self._add(struct.pack("<BBHII", VERSION, LIST, len(self._values), len(self._queue), len(self._enums)))
-        for names in self._enums:
-            self._add(struct.pack("<BI", ENUM_KIND, len(names)))
-            strings = [name.encode("utf-8", "surrogateescape") for name in names]
+        self._add(struct.pack("<BBHII", VERSION, LIST, len(self._values), len(self._queue), len(self._definitions)))
+        for kind, strings in self._definitions:
+            self._add(struct.pack("<BI", kind, len(strings)))
             for first in range(0, len(strings), CHUNK):
                 self._put(strings[first : first + CHUNK])
         for first in range(0, len(sizes), CHUNK):
@@ -183,9 +185,9 @@ class _Writer:
                 self._run(Code.BOOL, run, first)
             elif kind == "table":
                 self._table_run(run, first)
-            elif kind == "enum":
+            elif kind in ("enum", "vector"):
                 for i, value in enumerate(run, first):
-                    self._run(Code.OBJECT, [self._enum(value, i) << 32 | value.position], i)
+                    self._run(Code.OBJECT, [self._object(value, i)], i)
             elif kind == "nil" and self._section.table == 0:
                 for i in range(first, first + len(run)):
                     self._add(_head(Code.NIL, 1), i)
@@ -248,13 +250,29 @@ class _Writer:
         self._numbers[id(table)] = len(self._queue)
         return len(self._queue)
 
-    def _enum(self, value: EnumValue, index: int) -> int:
-        number = self._enums.get(value.names)
-        if number is None:
-            if len(set(value.names)) != len(value.names):
-                raise _Misfit(index, "cannot copy an EnumValue whose names are not all different")
-            number = self._enums[value.names] = len(self._enums) + 1
-        return number
+    def _object(self, value: EnumValue | bytearray, index: int) -> int:
+        """What stands for a value of a definition: the definition's number, and the position in it."""
+        if isinstance(value, bytearray):
+            if id(value) not in self._definition_numbers:
+                self._define(id(value), VECTOR_KIND, self._vector_strings(value, index))
+            return self._definition_numbers[id(value)] << 32 | 1
+        if value.names not in self._definition_numbers:
+            self._define(value.names, ENUM_KIND, self._enum_strings(value, index))
+        return self._definition_numbers[value.names] << 32 | value.position
+
+    def _define(self, identity: tuple[str, ...] | int, kind: int, strings: list[bytes]) -> None:
+        self._definitions.append((kind, strings))
+        self._definition_numbers[identity] = len(self._definitions)
+
+    def _enum_strings(self, value: EnumValue, index: int) -> list[bytes]:
+        if len(set(value.names)) != len(value.names):
+            raise _Misfit(index, "cannot copy an EnumValue whose names are not all different")
+        return [name.encode("utf-8", "surrogateescape") for name in value.names]
+
+    def _vector_strings(self, value: bytearray, index: int) -> list[bytes]:
+        if self._size + len(value) > self._limits.max_bytes:
+            self._count(len(value), index)  # which refuses it, before it is copied
+        return [bytes(value)]
 
     def explain(self, misfit: _Misfit, what: str | int | None) -> str:
         """The misfit in the words that the Lua side uses."""

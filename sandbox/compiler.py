@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,16 +19,13 @@ from typing import Any, Final
 import lupa.lua55
 
 from . import operations
-from .syntax import Translation, fault_from_lua, translate
+from .syntax import Stop, Translation, fault_from_lua, translate
 
 _LUA: Final = Path(__file__).parent / "lua"
 _CORE: Final = ("raw", "kinds", "coroutines", "base", "codec", "mail")
 """The parts that every state is born with; boot.lua joins them. Every other file is a lazy part."""
 _CACHE_BYTES: Final = 16 << 20
 """Bytes of source and bytecode kept per host. Guessed: hundreds of ordinary scripts."""
-
-MAX_SOURCE: Final = 16 << 20
-"""Bytes of one source file. Compiling can't be interrupted (20 MB take about 0.3 s), so it is bounded."""
 
 
 def _runtime() -> Any:  # noqa: ANN401 - lupa has no types
@@ -74,6 +72,9 @@ def _compiler() -> _Compiler:
     return _Compiler()
 
 
+_LARGEST_MESSAGE: Final = (1 << 31) - 1
+"""Bytes. The codec writes lengths as 32 bits."""
+
 _PADDING: Final = bytes(1 << 14)
 """Behind the core's bytecode. Lua 5.5 takes the absent line table of a stripped function in a fixed buffer for one that
 begins where the function ends, and adds up a byte per instruction when it is asked for a line: with this, it never
@@ -81,35 +82,57 @@ leaves the buffer. (No function there has as many instructions; the lines are no
 the library's functions by their missing source instead.)"""
 
 
+@cache
+def library() -> Mapping[str, bytes]:
+    """The text of every part by its name, read at the first call: behind a host's wall there are no files to read."""
+    return {path.stem: path.read_bytes() for path in _LUA.glob("*.lua")}
+
+
 def _source(part: str) -> bytes:
-    return operations.as_lua() + (_LUA / f"{part}.lua").read_bytes()
+    return operations.as_lua() + library()[part]
+
+
+_core_lock: Final = threading.Lock()
+
+
+def _core() -> bytes:
+    """The core as one chunk: each part a function in the table `core`, then boot.lua.
+
+    States use these bytes in place, so all must get the same: under a lock, since a cache lets two threads that come
+    first at the same time both compile, and drops the one's bytes for the other's.
+    """
+    with _core_lock:
+        return _compiled_core()
 
 
 @cache
-def _core() -> bytes:
-    """The core as one chunk: each part a function in the table `core`, then boot.lua."""
+def _compiled_core() -> bytes:
     text = [operations.as_lua(), b"local core <const> = {}\n"]
     for part in _CORE:
-        text += [b"core.%s = function(...)\n" % part.encode(), (_LUA / f"{part}.lua").read_bytes(), b"\nend\n"]
-    text += [b"return (function(...)\n", (_LUA / "boot.lua").read_bytes(), b"\nend)(core, ...)"]
+        text += [b"core.%s = function(...)\n" % part.encode(), library()[part], b"\nend\n"]
+    text += [b"return (function(...)\n", library()["boot"], b"\nend)(core, ...)"]
     return _compiler().compile(b"".join(text), b"=luspool", strip=True) + _PADDING
 
 
 @cache
 def lazy_part(name: str) -> bytes:
     """Bytecode of a part of the library that a state fetches when it first needs it. KeyError for any other name."""
-    if name in _CORE or name == "boot" or not (_LUA / f"{name}.lua").is_file() or not name.isidentifier():
+    if name in _CORE or name == "boot" or name not in library():
         raise KeyError(name)
     return _compiler().compile(_source(name), b"=luspool", strip=True)
 
 
-def new_interpreter(door: object, *, is_worker: bool, native: bytes | None) -> tuple[Any, Any, Any, Any, Any]:
+def new_interpreter(
+    door: object, *, is_worker: bool, native: bytes | None, message_limit: int, memory_limit: int
+) -> tuple[Any, Any, Any, Any, Any]:
     """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free.
 
-    `native` is the path of the native module, where there is one (see `preemption`).
+    `native` is the path of the native module, where there is one (see `preemption`); the limits are in bytes.
     """
     runtime = _runtime()
-    start, drive, waiting_at, free = runtime.execute(_core(), door, is_worker, native, mode="B")
+    start, drive, waiting_at, free = runtime.execute(
+        _core(), door, is_worker, native, min(message_limit, _LARGEST_MESSAGE), memory_limit, mode="B"
+    )
     return runtime, start, drive, waiting_at, free
 
 
@@ -129,14 +152,14 @@ class ChunkCache:
         self._chunks: OrderedDict[tuple[bytes, str, bool], Chunk] = OrderedDict()
         self._size = 0
 
-    def get(self, source: bytes, name: str, *, strict_globals: bool) -> Chunk:
-        """The chunk for a source; raises `SyntaxFault`. Two threads may compile the same source once each."""
+    def get(self, source: bytes, name: str, *, strict_globals: bool, stop: Stop) -> Chunk:
+        """The chunk for a source, as `compile_script`. Two threads may compile the same source once each."""
         key = (source, name, strict_globals)
         with self._lock:
             if (chunk := self._chunks.get(key)) is not None:
                 self._chunks.move_to_end(key)
                 return chunk
-        chunk = compile_script(source, name, strict_globals=strict_globals)
+        chunk = compile_script(source, name, strict_globals=strict_globals, stop=stop)
         with self._lock:
             if key not in self._chunks:
                 self._chunks[key] = chunk
@@ -147,9 +170,9 @@ class ChunkCache:
         return chunk
 
 
-def compile_script(source: bytes, name: str, *, strict_globals: bool) -> Chunk:
-    """Lus source to bytecode; raises `SyntaxFault` for whatever is wrong with it."""
-    translation = translate(source, name, strict_globals=strict_globals)
+def compile_script(source: bytes, name: str, *, strict_globals: bool, stop: Stop | None = None) -> Chunk:
+    """Lus source to bytecode; raises `SyntaxFault` for whatever is wrong with it, `TranslationStoppedError`."""
+    translation = translate(source, name, strict_globals=strict_globals, stop=stop)
     try:
         bytecode = _compiler().compile(translation.lua, chunk_name(name), strip=False)
     except CompileError as error:

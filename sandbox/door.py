@@ -20,10 +20,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..permissions import PledgeSet
+from ..scheduler.limits import StateLimits
 from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
 from .calls_code import CODE_CALLS
 from .calls_files import FILE_CALLS
+from .calls_text import TEXT_CALLS
 from .calls_workers import WORKER_CALLS
 from .compiler import lazy_part
 from .console import Console
@@ -31,6 +33,7 @@ from .operations import Operation
 from .program import Program
 from .readers import OpenFile
 from .shared import Shared
+from .syntax import Stop
 
 _REMEMBERED_BYTES: Final = 4096
 """Bytes of each, from its end: a script chooses how long the names are that it is denied."""
@@ -50,12 +53,15 @@ class Door:
         "fault",
         "files",
         "helpers",
+        "limits",
         "outcome",
         "pledges",
         "port",
         "prepared",
         "program",
         "shared",
+        "stop",
+        "worker_limits",
     )
 
     def __init__(self, program: Program, port: Port, shared: Shared) -> None:
@@ -63,6 +69,11 @@ class Door:
         self.port = port
         self.shared = shared
         self.console = Console(port)
+        self.limits = port.limits()
+        self.stop = Stop()
+        """Requested when the state is to end."""
+        self.worker_limits: StateLimits | None = None
+        """What workers get that are created from now on; None: the state's own."""
         self.pledges: PledgeSet = program.pledges
         self.files: dict[int, OpenFile] = {}
         self.delivery: tuple[bytes | None, ...] = ()
@@ -158,5 +169,6 @@ _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     **WORKER_CALLS,
     **CODE_CALLS,
     **FILE_CALLS,
+    **TEXT_CALLS,
 }
 """Every operation's function."""

@@ -82,13 +82,11 @@ def naming(path: bytes) -> Iterator[None]:
         raise RefusedError(f"{decode(path)}: {error.strerror}", error.errno) from None
 
 
-def read_whole(descriptor: int, limit: int) -> bytes:
-    """The content of an open file; OSError (EFBIG) when it is larger than `limit` bytes."""
+def read_at_most(descriptor: int, size: int) -> bytes:
+    """The content of an open file, but no more than its first `size` bytes. OSError."""
     pieces = []
-    left = limit + 1
+    left = size
     while left > 0 and (piece := os.read(descriptor, min(left, 1 << 20))):
         pieces.append(piece)
         left -= len(piece)
-    if left <= 0:
-        raise OSError(errno.EFBIG, f"File is larger than {limit} bytes")
     return b"".join(pieces)

@@ -26,6 +26,9 @@ class Operation(IntEnum):
     CREATE_PREPARE = auto()
     CREATE = auto()
     RELEASE = auto()
+    CANCEL = auto()
+    LIMIT = auto()
+    TOO_LARGE = auto()
     PLEDGE = auto()
     # code
     ALLOW_LOAD = auto()
@@ -34,6 +37,8 @@ class Operation(IntEnum):
     EXPLAIN = auto()
     READ_SOURCE = auto()
     READABLE = auto()
+    # text
+    TRANSCODE = auto()
     # the outside
     GETENV = auto()
     WRITE = auto()

@@ -80,7 +80,8 @@ class _Signal:
         return self._stepper(handle, runtime, memory)
 
 
-def _choose(wish: str) -> Mechanism:
+def choose(wish: str) -> Mechanism:
+    """The mechanism wished for, or with "" the best one there is. ValueError, ImportError where it can't be had."""
     if wish not in ("", "signal", "hook"):
         raise ValueError(f"{VARIABLE} is {wish!r}; it can be 'signal', 'hook', or not set")
     if wish != "hook":
@@ -100,4 +101,4 @@ def mechanism() -> Mechanism:
 
     Call it before the process gives up the right to make executable memory, which the portable hook needs.
     """
-    return _choose(os.environ.get(VARIABLE, ""))
+    return choose(os.environ.get(VARIABLE, ""))

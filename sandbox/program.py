@@ -12,8 +12,8 @@ class Program:
     """A script with its arguments and rights: all that is needed to start a state, as plain data.
 
     `path` is the script's name as its creator gave it; it names the script in messages. `source` is None where the
-    file could not be read: then `problem` says why, and the state ends with that as its error before it starts.
-    `arguments` is the message codec's form of the list that the script gets as `...`.
+    file could not be read: then `problem` says why, and the state ends with that error (`problem_kind`) before it
+    starts. `arguments` is the message codec's form of the list that the script gets as `...`.
     """
 
     path: str
@@ -22,3 +22,9 @@ class Program:
     pledges: PledgeSet
     strict_globals: bool = False
     problem: str | None = None
+    problem_kind: str = "load"
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.source or b"") + len(self.arguments)

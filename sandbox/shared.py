@@ -13,10 +13,9 @@ class Shared:
     """Read-only but for the cache, which is thread-safe.
 
     `environment` is what `os.getenv` shows to a state that holds `env`; nothing else of the process's environment is
-    reachable. `directory` is where relative paths begin. `memory` is the bytes that one state may take; 0: unlimited.
+    reachable. `directory` is where relative paths begin.
     """
 
     environment: Mapping[str, str]
     directory: str
-    memory: int = 0
     chunks: ChunkCache = field(default_factory=ChunkCache)

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from ..scheduler.limits import Excess
 from ..scheduler.protocol import Ended, Failure, Port, Preempted, Slice, StepResult, Waiting
+from ..scheduler.units import UNLIMITED
 from . import codec
-from .calls import encode
+from .calls import decode, encode
 from .compiler import Chunk, compile_script, new_interpreter
 from .door import Door
 from .preemption import StepEnd, Stepper, mechanism
 from .program import Program
 from .shared import Shared
-from .syntax import SyntaxFault
+from .syntax import SyntaxFault, TranslationStoppedError
 
 _NO_ARGUMENTS: Final = codec.encode()
 _PREEMPTED: Final = Preempted()
@@ -46,7 +49,18 @@ class Sandbox:
 class State:
     """A `Runnable` (see the scheduler's protocol). One thread at a time; which one may change between steps."""
 
-    __slots__ = ("_chunk", "_door", "_free", "_program", "_runtime", "_shared", "_stepper", "_waiting_at", "_worker")
+    __slots__ = (
+        "_chunk",
+        "_door",
+        "_free",
+        "_program",
+        "_runtime",
+        "_shared",
+        "_stepper",
+        "_waiting_at",
+        "_waits",
+        "_worker",
+    )
 
     def __init__(self, program: Program, port: Port, shared: Shared) -> None:
         self._program = program
@@ -55,6 +69,7 @@ class State:
         self._worker = port.has_parent()
         self._runtime: Any = None
         self._stepper: Stepper | None = None
+        self._waits = False
         self._waiting_at: Any = None
         self._free: Any = None
         self._chunk: Chunk | None = None  # its bytecode is used in place: it must live as long as the runtime
@@ -66,7 +81,10 @@ class State:
             if isinstance(started, Failure):
                 return Ended(started)
             self._stepper = started
+            if self._door.stop.requested:  # `stop` may have come before there was anything to stop
+                started.stop()
         end = self._stepper.step(time.nanoseconds, time.wanted)
+        self._waits = end == _WAITING_END
         door = self._door
         if end == _PREEMPTED_END and door.outcome is None and door.fault is None:
             return _PREEMPTED
@@ -80,11 +98,17 @@ class State:
         return Ended(self._ended_by(end))
 
     def location(self) -> str:
-        """Where the state waits, as `script:line`."""
-        if self._waiting_at is None:
-            return self._program.path
-        where: bytes = self._waiting_at()
-        return where.decode("utf-8", "surrogateescape")
+        """Where the state waits, or where its step was ended: `script:line`, or the script alone."""
+        where = b""
+        if self._waits:
+            where = self._waiting_at()
+        elif self._stepper is not None:
+            where = getattr(self._stepper, "where", bytes)()
+        return decode(where) or self._program.path
+
+    def memory(self) -> int:
+        """Bytes of the heap, or of what it is to be made from."""
+        return self._program.size if self._stepper is None else getattr(self._stepper, "used", 0)
 
     def close(self) -> None:
         """Free the interpreter. A large heap is collected from inside first, where the interpreter lock is not held."""
@@ -98,27 +122,42 @@ class State:
         self._door.close()
 
     def stop(self) -> None:
-        """End the started state within some milliseconds, in its step or at the next. From any thread."""
+        """End the state within some milliseconds, in its step or at the next. From any thread."""
+        # In this order: the other side has set the stepper when it looks at this.
+        self._door.stop.requested = True
         if (stepper := self._stepper) is not None:
             stepper.stop()
 
     def _start(self) -> Stepper | Failure:
         program = self._program
         if program.source is None:
-            return self._failure("load", program.problem or f"cannot read {program.path}")
+            return self._failure(program.problem_kind, program.problem or f"cannot read {program.path}")
+        limits = self._door.limits
+        if len(program.source) > limits.source:
+            return self._failure("source", f"{program.path}: {Excess('source', limits.source, len(program.source))}")
         try:
-            chunk = self._shared.chunks.get(program.source, program.path, strict_globals=program.strict_globals)
+            chunk = self._shared.chunks.get(
+                program.source, program.path, strict_globals=program.strict_globals, stop=self._door.stop
+            )
         except SyntaxFault as fault:
             return self._failure("load", str(fault))
+        except TranslationStoppedError:
+            return self._failure("stopped", "the state was stopped")
         self._chunk = chunk
         way = mechanism()
         self._runtime, start, drive, self._waiting_at, self._free = new_interpreter(
-            self._door, is_worker=self._worker, native=way.library
+            self._door,
+            is_worker=self._worker,
+            native=way.library,
+            message_limit=limits.message,
+            memory_limit=limits.memory,
         )
         # A state that is given nothing need not load the codec for it, and may never need it at all.
         arguments = program.arguments if program.arguments != _NO_ARGUMENTS else None
         handle = start(self._runtime.compile(chunk.bytecode, mode="B"), chunk.helpers, arguments)
-        return way.stepper(self._runtime, handle, drive, self._shared.memory)
+        # What was needed to begin is not held for as long as the state lives.
+        self._program = self._door.program = replace(program, source=None, arguments=b"")
+        return way.stepper(self._runtime, handle, drive, limits.memory if limits.memory != UNLIMITED else 0)
 
     def _ended_by(self, end: int) -> Failure:
         """Why the script came to an end that it has not said itself."""
@@ -128,7 +167,8 @@ class State:
         if end == StepEnd.STOPPED:
             return self._failure("stopped", "the state was stopped")
         if end == StepEnd.OUT_OF_MEMORY:
-            return self._failure("memory", f"the state needs more than its {self._shared.memory} bytes of memory")
+            limit = self._door.limits.memory
+            return self._failure("memory", f"{self.location()}: {Excess('memory', limit, limit)}")
         return self._failure("internal", "a state stopped without saying why")
 
     def _failure(self, kind: str, message: str, trace: str = "") -> Failure:

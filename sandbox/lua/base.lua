@@ -5,9 +5,8 @@ local getmetatable, setmetatable, concat = raw.getmetatable, raw.setmetatable, r
 local text = kinds.text
 
 local base = {
-  _VERSION = "Lua 5.5", assert = raw.assert, error = raw.error, getmetatable = raw.public_getmetatable,
-  ipairs = raw.ipairs, next = raw.next, pairs = raw.pairs, pcall = raw.pcall, rawequal = raw.rawequal,
-  rawget = raw.rawget, rawlen = raw.rawlen, rawset = raw.rawset, select = raw.select,
+  _VERSION = "Lua 5.5", assert = raw.assert, error = raw.error, next = raw.next, pcall = raw.pcall,
+  rawequal = raw.rawequal, rawget = raw.rawget, rawlen = raw.rawlen, rawset = raw.rawset, select = raw.select,
   type = kinds.type, xpcall = raw.xpcall,
 }
 
@@ -22,7 +21,7 @@ function base.tonumber(...)
   local kind = type(value)
   if kind == "table" then
     local sendable = raw.special[getmetatable(value)]
-    if sendable then
+    if sendable and sendable.ordinal then
       local _, position = sendable.parts(value)
       return position
     end

@@ -3,10 +3,11 @@
 --
 -- A state is small because most parts come only when they are needed: a lazy part is fetched from the host as
 -- bytecode that was compiled there, the first time that one of its names is used.
-local core, door, is_worker, native_library = ...
+local core, door, is_worker, native_library, message_limit, memory_limit = ...
 local born = _G
 
 local raw = core.raw()
+raw.max_bytes, raw.max_string = message_limit, memory_limit
 local error, type, next, setmetatable = raw.error, raw.type, raw.next, raw.setmetatable
 local rawget, rawset = raw.rawget, raw.rawset
 local string_find = raw.string_find
@@ -16,6 +17,7 @@ raw.public_type, raw.public_tostring = kinds.type, kinds.text
 local coroutines = core.coroutines(raw, native_library and package.loadlib(native_library, "luspool_open")())
 local parts = {}
 local environment = core.base(raw, kinds, door, parts)
+environment.getmetatable, environment.ipairs, environment.pairs = getmetatable, ipairs, pairs
 
 --- Fetches a part and gives it what it may use.
 local function fetch(name)
@@ -47,29 +49,33 @@ function parts.bind(chunk, names)
   return chunk(raw.table_unpack(helpers, 1, count))
 end
 
--- Library tables that are filled from a part when they are first looked into; all share one metatable, which keeps a
--- state small. A record is { part = the part not yet loaded, label =, absent = the functions, between spaces, that say
--- when they are called that the sandbox does not have them ("*": every name) }.
+-- Library tables that are filled from a part when they are first looked into for what they lack; all share one
+-- metatable, which keeps a state small. [library] = the part's name, and once it is loaded what it says is absent: a
+-- record { label =, names = the functions, between spaces, that say when they are called that the sandbox does not have
+-- them ("*": every name) }, or false. Tables of Lua's own (`string`) may be such libraries too: what they have is found
+-- as ever.
 local lazy = setmetatable({}, { __mode = "k" })
 
 local function fill(library)
-  local record = lazy[library]
-  if not record.part then return record end
-  for name, value in next, parts[record.part].library do
+  local part = lazy[library]
+  if type(part) ~= "string" then return part end
+  part = parts[part]
+  for name, value in next, part.library do
     if rawget(library, name) == nil then rawset(library, name, value) end
   end
-  record.part = nil -- last: an error on the way here (no stack or memory left) is then made good by the next use
-  return record
+  local absent = part.absent or false
+  lazy[library] = absent -- last: an error on the way here (no stack or memory left) is then made good by the next use
+  return absent
 end
 
 local lazy_metatable = {
   __metatable = false,
   __index = function(library, key)
-    local record = fill(library)
-    local value, names = rawget(library, key), record.absent
-    if value == nil and names and type(key) == "string"
-      and (names == "*" or string_find(names, " " .. key .. " ", 1, true)) then
-      return parts.absent(record.label .. "." .. key)
+    local absent = fill(library)
+    local value = rawget(library, key)
+    if value == nil and absent and type(key) == "string"
+      and (absent.names == "*" or string_find(absent.names, " " .. key .. " ", 1, true)) then
+      return parts.absent(absent.label .. "." .. key)
     end
     return value
   end,
@@ -83,39 +89,50 @@ local lazy_metatable = {
   end,
 }
 
-local function lazy_library(library, part, label, absent)
-  lazy[library] = { part = part, label = label, absent = absent }
+local function lazy_library(library, part)
+  lazy[library] = part
   return setmetatable(library, lazy_metatable)
 end
 
 parts.codec = core.codec(raw, nil, nil, nil, parts)
 
--- Values that are neither scalars nor plain tables, yet can be sent (see codec.lua): enums. A message may bring one before
--- anything here has made one.
+-- Values that are neither scalars nor plain tables, yet can be sent (see codec.lua): enums and vectors. A message may
+-- bring one before anything here has made one.
 raw.kinds = setmetatable({}, { __index = function(sendable, kind)
-  return parts.language and rawget(sendable, kind)
+  return parts[kind == 2 and "vector" or "language"] and rawget(sendable, kind)
 end })
 
 local string, table, math, utf8 = string, table, math, utf8
 string.dump = parts.absent("string.dump")
-environment.string, environment.table, environment.math, environment.utf8 = string, table, math, utf8
+
+-- What can stay inside one call of C for ever is replaced: the pattern functions, and calls that are done in pieces where
+-- they are long. Without the native module the replacements come with the first look for one of them.
+local native = coroutines.native
+local function in_pieces(name, ...) return parts.bounded[name](...) end
+local function replace(library, names, part)
+  for name in raw.string_gmatch(names, "%a+") do
+    library[name] = native and (native[name] or native.guard(name, library[name], in_pieces))
+  end
+  return lazy_library(library, native and part or "guarded_" .. part)
+end
+environment.string = replace(string, "find match gmatch gsub rep", "strings")
+environment.table = replace(table, "insert remove move concat sort", "tables")
+environment.math, environment.utf8 = math, utf8
 environment.coroutine = lazy_library({}, "coroutine_library")
-environment.debug = lazy_library({}, "failure", "debug", " debug gethook getinfo getlocal getmetatable getregistry "
-  .. "getupvalue getuservalue sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin ")
-environment.io = lazy_library({}, "io", "io", " popen tmpfile ")
-environment.network = lazy_library({}, nil, "network", "*")
-environment.os = lazy_library({}, "os", "os", " execute remove rename tmpname ")
-parts.package = lazy_library({}, "load", "package", " loadlib ")
+environment.debug = lazy_library({}, "failure")
+environment.io = lazy_library({}, "io")
+environment.network = lazy_library({}, "network")
+environment.os = lazy_library({}, "os")
+parts.package = lazy_library({}, "load")
 environment.package = parts.package
+environment.vector = lazy_library({}, "vector")
 environment.worker = lazy_library(core.mail(raw, door, coroutines, parts, is_worker), "worker")
 environment._G = environment
 
-for name in raw.string_gmatch("load loadfile dofile require", "%a+") do
-  environment[name] = function(...) return parts.load.chunks[name](...) end
+local waiting = "load loadfile dofile require warn collectgarbage pledge fromjson tojson fromcsv tocsv"
+for name in raw.string_gmatch(waiting, "%a+") do
+  environment[name] = function(...) return parts.basic[name](...) end
 end
-function environment.warn(...) return parts.rare.warn(...) end
-function environment.collectgarbage(...) return parts.rare.collectgarbage(...) end
-function environment.pledge(...) return parts.worker.pledge(...) end
 
 -- Nothing of the script's refers to the born globals and library files; dropped, they can't be of use to anybody who
 -- gets at them, and they take no room.

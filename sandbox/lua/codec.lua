@@ -8,11 +8,15 @@
 --   special               [metatable] = record of a kind of object that is neither scalar nor plain table:
 --                           name                     as in "enum", for messages to people
 --                           kind                     1 to 255, in the message
---                           parts(value)             -> identity, position, strings (a list, at least one)
+--                           parts(value)             -> identity, position
+--                           strings(identity, room)  -> list of strings, at least one; or nil, where they would take
+--                                                       more bytes than there is room
+--                           ordinal                  true where the position is what `tonumber` gives
 --                           make(strings)            -> object, or nil when no object can be made of them
 --                           at(object, position)     -> value, or nil
+--                           clone(value)             what table.clone does with it; absent: nothing
 --                         An enum's identity is the enum, its strings are the names, and `at` gives the value at a
---                         position.
+--                         position. A vector's identity is itself, its one string the bytes, its position 1.
 --   kinds                 [kind] = the same record
 -- None of these functions may run code of the script.
 local raw, _, _, _, parts = ...
@@ -50,16 +54,16 @@ end
 
 local codec = {}
 
---- encode_one(what, value) -> bytes, or nil and a message. `what` comes before the place in the message; nil for none.
+--- encode_one(what, value) -> bytes, or nil, a message, and whether it is the size that was too much. `what` comes before
+--- the place in the message; nil for none.
 function codec.encode_one(what, value)
   local bytes = scalar(value)
   if bytes then return bytes end
   return parts.codec_encode.encode_one(what, value)
 end
 
---- encode(number, ...) -> bytes, or nil and a message. All values of an argument list, trailing nils too. `number` is
---- the number of the first in the call that the script wrote, for the message: `argument #2, field .callback[3]: cannot
---- copy a function`.
+--- encode(number, ...) -> as encode_one. All values of an argument list, trailing nils too. `number` is the number of the
+--- first in the call that the script wrote, for the message: `argument #2, field .callback[3]: cannot copy a function`.
 function codec.encode(...)
   return parts.codec_encode.encode(...)
 end

@@ -105,10 +105,12 @@ local function refusal(v)
 end
 
 local function scan_object(values, first, record)
-  local identity, position, strings = record.parts(values[first])
+  local identity, position = record.parts(values[first])
   if not object_ids then object_ids, definitions = {}, {} end
   local id = object_ids[identity]
   if not id then
+    local strings = record.strings(identity, max_bytes - size)
+    if not strings then return nil, TOO_LARGE end
     id = #definitions + 1
     object_ids[identity] = id
     definitions[id] = { kind = record.kind, strings = strings }
@@ -295,7 +297,7 @@ local function failure(what, values, index, why, top_count, key, is_key)
   return nil, parts.codec_failure {
     what = what, values = values, index = index, why = why, key = key, is_key = is_key,
     ids = ids, queue = queue, current = current, top_count = top_count,
-  }
+  }, why == TOO_LARGE
 end
 
 local function encode_values(what, values, count)
@@ -309,10 +311,10 @@ local function encode_values(what, values, count)
   return bytes
 end
 
-local function done(bytes, message)
+local function done(bytes, message, is_too_large)
   finish()
   if bytes then return bytes end
-  return nil, message
+  return nil, message, is_too_large
 end
 
 --- As codec.encode.

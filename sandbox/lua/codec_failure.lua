@@ -1,36 +1,8 @@
 -- Says what the codec could not put into a message, and where it lies: `argument #2, field .callback[3]: cannot copy a
 -- function`. Apart from codec.lua, as few states ever need it.
-local raw = ...
-local format, gsub, byte = raw.string_format, raw.string_gsub, raw.string_byte
-local find, sub = raw.string_find, raw.string_sub
-local math_type, type, next, getmetatable = raw.math_type, raw.type, raw.next, raw.getmetatable
-local tostring, utf8_len = raw.tostring, raw.utf8_len
-local special = raw.special or {}
-
-local KEY_LENGTH <const> = 40 -- longer keys are cut
-local PATH_ENDS <const> = 8   -- parts shown at each end of a longer path
-
-local ESCAPES = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
-
-local function escape(character)
-  return ESCAPES[character] or (gsub(character, ".", function(c) return format("\\x%02X", byte(c)) end))
-end
-
-local function key_text(key)
-  if type(key) == "string" then
-    if #key <= KEY_LENGTH and find(key, "^[%a_][%w_]*$") then return "." .. key end
-    local text, dots = key, ""
-    if #text > KEY_LENGTH then text, dots = sub(text, 1, KEY_LENGTH - 3), "..." end
-    -- C1 controls are controls too; other bytes beyond ASCII are shown when they are UTF-8 (also up to the cut).
-    text = gsub(text, '[%c"\\]', escape)
-    text = utf8_len(text) and gsub(text, "\xC2[\x80-\x9F]", escape) or gsub(text, "[\x80-\xFF]", escape)
-    return '["' .. text .. dots .. '"]'
-  end
-  local kind = math_type(key)
-  if kind then return "[" .. format(kind == "integer" and "%d" or "%.14g", key) .. "]" end
-  if type(key) == "boolean" then return "[" .. tostring(key) .. "]" end
-  return "[" .. ((special[getmetatable(key)] or {}).name or type(key)) .. "]"
-end
+local raw, _, _, _, parts = ...
+local math_type, next = raw.math_type, raw.next
+local key_text, path_text = parts.places.key_text, parts.places.path_text
 
 -- The table that mentions each table first, but for those of the top level: found by reading them again in the same
 -- order, as only a failure needs to know.
@@ -67,12 +39,9 @@ local function path_to(job, last_part)
     reversed[n] = part_to(job.queue[parents[id]], id, job.ids)
     id = parents[id]
   end
-  local path = ""
-  for i = n, 1, -1 do
-    if i == PATH_ENDS and n > 2 * PATH_ENDS then path = path .. "…" end
-    if i <= PATH_ENDS or i > n - PATH_ENDS then path = path .. reversed[i] end
-  end
-  return path, id
+  local path = {}
+  for i = 1, n do path[i] = reversed[n - i + 1] end
+  return path_text(path, n), id
 end
 
 -- `what` names the single value (or is nil), or is the number of the first value in the script's argument list.

@@ -45,4 +45,11 @@ local function public_traceback(co, message, level)
   return message and message .. "\n" .. text or text
 end
 
-return { library = { traceback = public_traceback }, traceback = traceback, report = report }
+return {
+  library = { traceback = public_traceback }, traceback = traceback, report = report,
+  absent = {
+    label = "debug",
+    names = " debug gethook getinfo getlocal getmetatable getregistry getupvalue getuservalue sethook setlocal "
+      .. "setmetatable setupvalue setuservalue upvalueid upvaluejoin ",
+  },
+}

@@ -227,4 +227,4 @@ function io.type(...)
   return number == false and "closed file" or nil
 end
 
-return { library = io }
+return { library = io, absent = { label = "io", names = " popen tmpfile " } }

@@ -158,11 +158,12 @@ language.enum = enum_new
 -- What `type` says of enums, and how messages carry them (see codec.lua): a copy is a new enum, whose values belong
 -- together as the sender's did.
 local record = {
-  name = "enum", kind = 1,
+  name = "enum", kind = 1, ordinal = true,
   parts = function(value)
     local part = parts[value]
-    return part.enum, part.position, part.enum.names
+    return part.enum, part.position
   end,
+  strings = function(enum) return enum.names end,
   make = function(names)
     local seen = {}
     for position = 1, #names do

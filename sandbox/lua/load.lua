@@ -175,9 +175,11 @@ function chunks.require(name)
 end
 
 for _, name in raw.next, {
-  "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8", "worker",
+  "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8", "vector", "worker",
 } do
   loaded[name] = raw.rawget(globals, name)
 end
 
-return { library = library, chunks = chunks }
+for _, chunk in raw.next, chunks do support.behind_global[chunk] = true end
+
+return { library = library, chunks = chunks, absent = { label = "package", names = " loadlib " } }

@@ -31,4 +31,4 @@ function library.exit(code, _)
   coroutines.leave()
 end
 
-return { library = library }
+return { library = library, absent = { label = "os", names = " execute remove rename tmpname " } }

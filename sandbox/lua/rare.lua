@@ -33,4 +33,6 @@ function rare.collectgarbage(option, argument)
   error("bad argument #1 to 'collectgarbage' (invalid option '" .. option .. "')", 2)
 end
 
+parts.support.behind_global[rare.warn], parts.support.behind_global[rare.collectgarbage] = true, true
+
 return rare

@@ -1,15 +1,31 @@
 -- What the parts of the library share: values of a private kind, checks of arguments, and host calls that can fail.
 local raw, door, coroutines = ...
-local error, type, position = raw.error, raw.type, coroutines.position
+local error, type, position, getinfo = raw.error, raw.type, coroutines.position, raw.getinfo
 local type_names, sealed, public_type = raw.type_names, raw.sealed, raw.public_type
 local math_tointeger, tonumber = raw.math_tointeger, raw.tonumber
+
+--- Raises `text` with the script's position before it, also where the library function was called by Lua's own `pcall`.
+local function raise(text)
+  error(position() .. ": " .. text, 0)
+end
+
+-- Functions that a global of the environment calls last thing, so that their being a tail call says nothing of the script.
+local behind_global = {}
+
+--- As `error`, for the caller of a library function. Where that was a tail call (as in `catch f()`), the frame of the
+--- caller is gone: the position is then that of the script's nearest one.
+local function complain(text, level)
+  local info = getinfo(level - 1, "tf")
+  if info.istailcall and not behind_global[info.func] then return raise(text) end
+  error(text, level)
+end
 
 --- Raises Lua's own text for a wrong argument, at the caller of the library function that calls this (or that ends with
 --- a tail call of it, or of something that does).
 local function bad_argument(position, func, expected, value, level)
   local got = value == nil and "nil" or public_type(value)
   local what = " (" .. expected .. " expected, got " .. got .. ")"
-  error("bad argument #" .. position .. " to '" .. func .. "'" .. what, level or 3)
+  complain("bad argument #" .. position .. " to '" .. func .. "'" .. what, (level or 3) + 1)
 end
 
 --- Makes the private metatable of a new kind whose values don't travel: `name` is what `type` says, `label` what error
@@ -21,18 +37,19 @@ local function new_kind(name, label, metatable)
   metatable.__index = metatable.__index or refuse
   metatable.__newindex = metatable.__newindex or refuse
   function metatable.__len() error("attempt to get length of a " .. label .. " value", 2) end
-  function metatable.__pairs(value) bad_argument(1, "for iterator", "table", value) end
+  function metatable.__pairs(value) bad_argument(1, "for iterator", "table", value, 4) end
   type_names[metatable] = name
   sealed[metatable] = label
   return metatable
 end
 
 --- The integer in `value`, converted as Lua's own library does.
-local function check_integer(position, func, value)
+local function check_integer(position, func, value, level)
   local integer = math_tointeger(value)
   if integer then return integer end
-  if not tonumber(value) then return bad_argument(position, func, "number", value) end
-  error("bad argument #" .. position .. " to '" .. func .. "' (number has no integer representation)", 3)
+  if not tonumber(value) then return bad_argument(position, func, "number", value, level) end
+  local what = " (number has no integer representation)"
+  complain("bad argument #" .. position .. " to '" .. func .. "'" .. what, (level or 3) + 1)
 end
 
 --- The string in `value`, numbers converted as Lua's own library does.
@@ -46,9 +63,14 @@ end
 -- A host call that fails answers `false`; its text is fetched by a second call, so that no Python exception can ever
 -- become a Lua value. Given the script's position, the text has it in it.
 
---- Raises `text` with the script's position before it, also where the library function was called by Lua's own `pcall`.
-local function raise(text)
-  error(position() .. ": " .. text, 0)
+--- What becomes of a state whose message or arguments could not be encoded: the script's error, or the state's end if they
+--- are larger than it may send.
+local function cannot_send(problem, is_too_large)
+  if is_too_large then
+    door(TOO_LARGE)
+    coroutines.leave()
+  end
+  raise(problem)
 end
 
 --- Raises the failure of the last call.
@@ -73,5 +95,6 @@ end
 
 return {
   new_kind = new_kind, bad_argument = bad_argument, check_string = check_string, check_integer = check_integer,
-  raise = raise, fail = fail, must = must, outcome = outcome,
+  raise = raise, complain = complain, behind_global = behind_global, cannot_send = cannot_send, fail = fail,
+  must = must, outcome = outcome,
 }

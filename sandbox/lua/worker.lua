@@ -4,7 +4,7 @@
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
 local select, setmetatable, string_format, error = raw.select, raw.setmetatable, raw.string_format, raw.error
-local table_unpack = raw.table_unpack
+local table_unpack, type, next, math_type = raw.table_unpack, raw.type, raw.next, raw.math_type
 local bad_argument, check_string = support.bad_argument, support.check_string
 local wait, position = coroutines.wait, coroutines.position
 local codec = parts.codec
@@ -37,14 +37,25 @@ local function release(ids_)
   end
 end
 
+--- # Workers
+--- A worker is a state of its own, which runs beside the others and shares nothing with them. It and its creator send
+--- each other copies of values.
 local worker = {}
 
+--- `worker.create(path, ...)` → worker
+--- Starts a worker, a state of its own that runs the script at `path` with copies of the further arguments as its `...`.
+--- Its pledges are those that its creator holds at that time. A relative path is relative to the program's directory.
+--- What can be copied is on [messages.md](messages.md).
+---
+--- Errors: an argument that can't be copied, named with its place. A script that is missing or wrong is no error here: it comes
+--- out of `worker.receive`.
+--- Pledge: `load`, and `fs:read` of the script.
 function worker.create(path, ...)
   path = check_string(1, "create", path)
   if #lost > 0 then release(lost) end
   if door(CREATE_PREPARE, path) == false then support.fail() end
-  local payload, problem = encode(2, ...)
-  if not payload then support.raise(problem) end
+  local payload, problem, is_too_large = encode(2, ...)
+  if not payload then support.cannot_send(problem, is_too_large) end
   local id = door(CREATE, payload)
   if id == false then support.fail() end
   local handle = setmetatable({}, handle_metatable)
@@ -52,16 +63,60 @@ function worker.create(path, ...)
   return handle
 end
 
+--- `worker.status(worker)` → string
+--- `"running"` until the worker has ended, then `"dead"`. A dead worker may have messages left to receive.
+---
+--- Errors: none.
+--- Pledge: none.
 function worker.status(handle)
   return door(STATUS, check_handle(1, "status", handle)) and "running" or "dead"
 end
 
+--- `worker.send(worker, value)`
+--- Puts a copy of the value behind what the worker has not yet taken by `worker.peek`; waits while there is no room. Nothing
+--- happens if the worker is dead.
+---
+--- Errors: a value that can't be copied, named with its place.
+--- Pledge: none.
 function worker.send(handle, ...)
   local id = check_handle(1, "send", handle)
   if select("#", ...) == 0 then error("bad argument #2 to 'send' (value expected)", 2) end
-  local payload, problem = encode_one("message", (...))
-  if not payload then support.raise(problem) end
+  local payload, problem, is_too_large = encode_one("message", (...))
+  if not payload then support.cannot_send(problem, is_too_large) end
   while not door(SEND, id, payload) do wait(2) end
+end
+
+--- `worker.cancel(worker)`
+--- Ends a worker, and all that it has started, at once and without an error. What it had sent before can still be received.
+--- Nothing happens if it is dead. An addition to the specification.
+---
+--- Errors: none.
+--- Pledge: none.
+function worker.cancel(handle)
+  door(CANCEL, check_handle(1, "cancel", handle))
+end
+
+--- `worker.limit(limits)`
+--- Narrows what the workers may use that this state creates from now on: `worker.limit{ cpu = "1s", memory = "16M" }`. The
+--- names are `memory`, `cpu`, `time`, `message` and `source`; sizes are numbers of bytes or strings as `64K`, times numbers of
+--- seconds or strings as `500ms`. A worker never gets more than its creator has, and a limit once narrowed stays so. A worker
+--- that exceeds one ends, with all below it; `worker.receive` then throws an error that says which.
+--- An addition to the specification.
+---
+--- Errors: an unknown name, or an amount that can't be read.
+--- Pledge: none.
+function worker.limit(limits)
+  if type(limits) ~= "table" then bad_argument(1, "limit", "table", limits) end
+  for name, amount in next, limits do
+    local kind = math_type(amount) or type(amount)
+    if type(name) ~= "string" then
+      error("bad argument #1 to 'limit' (names of limits expected as keys, got a " .. type(name) .. ")", 2)
+    end
+    if kind ~= "string" and kind ~= "integer" and kind ~= "float" then
+      error("bad argument #1 to 'limit' (number or string expected in field '" .. name .. "', got " .. kind .. ")", 2)
+    end
+    if door(LIMIT, name, amount) == false then support.fail() end
+  end
 end
 
 local function receive_one(id)
@@ -89,12 +144,26 @@ local function receive_many(handles, count)
   return table_unpack(handles, 1, count)
 end
 
+--- `worker.receive(worker, ...)` → value, ...
+--- The next message of each worker, nil for one that has none ready. Waits while no worker has one, and not all are
+--- dead and empty; then all are nil.
+---
+--- Errors: what ended a worker is thrown when its turn comes, after the messages before it, once.
+--- Pledge: none.
 function worker.receive(handle, ...)
   local more = select("#", ...)
   if more == 0 then return receive_one(check_handle(1, "receive", handle)) end
   return receive_many({ handle, ... }, more + 1)
 end
 
+--- # Pledges
+
+--- `pledge(permission, ...)` → boolean, ...
+--- Asks for permissions, such as `"fs:read=/var/log"`, rejects them (`"~load"`), or ends the asking (`"seal"`); one answer
+--- for each. [permissions.md](permissions.md) has the rules.
+---
+--- Errors: a text that is no permission.
+--- Pledge: none.
 local function pledge(...)
   local count = select("#", ...)
   if count == 0 then bad_argument(1, "pledge", "string", nil, 3) end
@@ -106,5 +175,7 @@ local function pledge(...)
   end
   return table_unpack(answers, 1, count)
 end
+
+support.behind_global[pledge] = true
 
 return { library = worker, pledge = pledge }

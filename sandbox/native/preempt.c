@@ -1,5 +1,5 @@
 /*
-** Slices, stops and memory limits for the Lua states of one process: a Python module and a Lua module in one file.
+** Slices, stops and memory limits for the Lua states of one process: a Python module and a Lua module in one library.
 **
 ** A state runs inside `Stepper.step`, on whatever thread calls it. To end a slice, a timer of that thread sends it a
 ** signal; the handler arms a count hook of 1 on the coroutine that runs, and before its next instruction the hook
@@ -38,7 +38,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -48,68 +47,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- Lua's interface, by hand: lupa installs no headers ------------------------------------------------------- */
+#include "matcher.h"
+#include "native.h"
 
-typedef struct lua_State lua_State;
-typedef struct lua_Debug lua_Debug;
-typedef intptr_t lua_KContext;
-typedef int (*lua_CFunction)(lua_State *);
-typedef int (*lua_KFunction)(lua_State *, int, lua_KContext);
-typedef void (*lua_Hook)(lua_State *, lua_Debug *);
-typedef void *(*lua_Alloc)(void *, void *, size_t, size_t);
-
-enum { LUA_OK, LUA_YIELD, LUA_ERRRUN, LUA_ERRSYNTAX, LUA_ERRMEM };
-enum { LUA_TSTRING = 4, LUA_TFUNCTION = 6 };
-enum { LUA_GCCOUNT = 3, LUA_GCCOUNTB = 4 };
-enum { LUA_MASKRET = 2, LUA_MASKCOUNT = 8 };
-enum { LUA_MULTRET = -1, LUA_VERSION_NUM = 505, FIRST_UPVALUE = -(INT_MAX / 2 + 1000) - 1 };
-
-#define LUA_FUNCTIONS(X)                                                                                               \
-    X(void, lua_close, (lua_State *))                                                                                  \
-    X(int, lua_closethread, (lua_State *, lua_State *))                                                                \
-    X(int, lua_checkstack, (lua_State *, int))                                                                         \
-    X(void, lua_concat, (lua_State *, int))                                                                            \
-    X(void, lua_createtable, (lua_State *, int, int))                                                                  \
-    X(int, lua_error, (lua_State *))                                                                                   \
-    X(int, lua_gc, (lua_State *, int, ...))                                                                            \
-    X(lua_Alloc, lua_getallocf, (lua_State *, void **))                                                                \
-    X(int, lua_gethookmask, (lua_State *))                                                                             \
-    X(int, lua_getstack, (lua_State *, int, lua_Debug *))                                                              \
-    X(int, lua_gettop, (lua_State *))                                                                                  \
-    X(int, lua_isyieldable, (lua_State *))                                                                             \
-    X(lua_State *, lua_newthread, (lua_State *))                                                                       \
-    X(int, lua_pcallk, (lua_State *, int, int, int, lua_KContext, lua_KFunction))                                      \
-    X(void, lua_pushboolean, (lua_State *, int))                                                                       \
-    X(void, lua_pushcclosure, (lua_State *, lua_CFunction, int))                                                       \
-    X(void, lua_pushinteger, (lua_State *, long long))                                                                 \
-    X(void, lua_pushlightuserdata, (lua_State *, void *))                                                              \
-    X(const char *, lua_pushstring, (lua_State *, const char *))                                                       \
-    X(void, lua_pushvalue, (lua_State *, int))                                                                         \
-    X(int, lua_resume, (lua_State *, lua_State *, int, int *))                                                         \
-    X(void, lua_rotate, (lua_State *, int, int))                                                                       \
-    X(void, lua_setallocf, (lua_State *, lua_Alloc, void *))                                                           \
-    X(void, lua_setfield, (lua_State *, int, const char *))                                                            \
-    X(void, lua_sethook, (lua_State *, lua_Hook, int, int))                                                            \
-    X(void, lua_settop, (lua_State *, int))                                                                            \
-    X(int, lua_status, (lua_State *))                                                                                  \
-    X(long long, lua_tointegerx, (lua_State *, int, int *))                                                            \
-    X(const char *, lua_tolstring, (lua_State *, int, size_t *))                                                       \
-    X(lua_State *, lua_tothread, (lua_State *, int))                                                                   \
-    X(void *, lua_touserdata, (lua_State *, int))                                                                      \
-    X(int, lua_type, (lua_State *, int))                                                                               \
-    X(const char *, lua_typename, (lua_State *, int))                                                                  \
-    X(double, lua_version, (lua_State *))                                                                              \
-    X(void, lua_xmove, (lua_State *, lua_State *, int))                                                                \
-    X(int, lua_yieldk, (lua_State *, int, lua_KContext, lua_KFunction))                                                \
-    X(void *, luaL_alloc, (void *, void *, size_t, size_t))                                                            \
-    X(int, luaL_error, (lua_State *, const char *, ...))                                                               \
-    X(int, luaL_loadstring, (lua_State *, const char *))                                                               \
-    X(lua_State *, luaL_newstate, (void))                                                                              \
-    X(void, luaL_where, (lua_State *, int))
-
-#define DECLARE(result, name, parameters) static result(*name) parameters;
-LUA_FUNCTIONS(DECLARE)
-#undef DECLARE
+#define DEFINE(result, name, parameters) result(*name) parameters;
+LUA_FUNCTIONS(DEFINE)
+#undef DEFINE
 
 /* --- What is kept ------------------------------------------------------------------------------------------------ */
 
@@ -118,13 +61,20 @@ typedef int64_t nanoseconds;
 /* How a step ended; sandbox/preemption.py has the same numbers. */
 enum outcome { FINISHED, WAITING, PREEMPTED, FAILED, STOPPED, OUT_OF_MEMORY };
 
+/* A coroutine that has resumed, or is closing, the next one: a list on the C stack, which has the same order. */
+struct resumer {
+    lua_State *coroutine;
+    struct resumer *outer;
+};
+
 /* One Lua state: the user data of its allocator, which frees it together with the state's last block. */
 struct state {
     lua_State *home;        /* Lua's main thread: belongs to lupa, and is what the driver runs on */
     lua_State *main;        /* the script's main coroutine, from `adopt` on */
     _Atomic int stop;       /* an outcome that ends the state, or 0; written by any thread, never taken back */
     size_t used;            /* bytes, to the byte */
-    size_t limit;           /* bytes, or 0 */
+    size_t limit;           /* bytes; SIZE_MAX: none */
+    size_t alarm;           /* growth beyond so many bytes is looked at: `limit`, or 0 while a refusal is outstanding */
     void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
     size_t refused_size;    /* there is none */
 };
@@ -135,10 +85,14 @@ struct thread {
     struct state *volatile state;           /* its state */
     const volatile char *volatile wanted;   /* not 0: somebody else could use this thread */
     volatile nanoseconds deadline;          /* the end of the slice */
+    nanoseconds first_tick;                 /* when a tick of this step is due at the latest */
     volatile nanoseconds timer_at;          /* when the timer goes off, 0 if it does not */
     volatile int pending;                   /* the slice is over, and the state not yet suspended */
     volatile int suspension;                /* WAITING or PREEMPTED, while it is passed up to the driver */
     volatile int blocked;                   /* resumers, from the driver to `current`, that can't yield */
+    struct resumer *resumers;               /* of `current`, the innermost first */
+    size_t position_length;                 /* 0 as long as it isn't known where this step was ended */
+    char position[PATH_MAX + 16];
     timer_t timer;
     int generation;                         /* of the process whose timer it is: a fork does not inherit timers */
     jmp_buf driver;                         /* where a stop leaves to */
@@ -154,10 +108,11 @@ static int generation;            /* forks between the process that loaded this 
 ** sockets, which is unused here, uses it. */
 enum { TICK = SIGURG };
 
-/* Between ticks while a slice is over: how late a state gives way once somebody becomes ready. A tick costs 2 to 3
-** microseconds, so this is 0.3 %. */
+/* Between ticks while a slice is over. They come later the longer nobody has wanted the thread, up to POLL: a tick
+** costs 3 to 20 microseconds (the latter in a virtual machine, which has to be left for it), so with one per millisecond
+** a state that is alone would pay up to 2 %. */
 static const nanoseconds RETRY = 1000000;
-/* The longest time without a tick: how late a stop is noticed. */
+/* The longest time without a tick: how late a stop is noticed, or that somebody has become ready. */
 static const nanoseconds POLL = 10000000;
 /* At most one part in so many of a thread's time goes to arming. */
 enum { ARMING_SHARE = 32 };
@@ -191,7 +146,8 @@ static void tick(struct thread *me) {
     if (!stop && now < me->deadline) {
         set_timer(me, me->deadline < now + POLL ? me->deadline : now + POLL);
     } else if (!stop && !*me->wanted) {
-        set_timer(me, now + RETRY);
+        nanoseconds over = now - me->deadline;
+        set_timer(me, now + (over < RETRY ? RETRY : over < POLL ? over : POLL));
     } else {
         me->pending = 1;
         arm(co);
@@ -207,14 +163,33 @@ static void on_signal(int number) {
     errno = saved;
 }
 
-static _Noreturn void leave(struct thread *me) {
+/* The first to say so decides how a state ends. */
+static void end_by(struct state *st, int outcome) {
+    int none = 0;
+    atomic_compare_exchange_strong(&st->stop, &none, outcome);
+}
+
+/* Notes where the step is being ended: at the innermost function of the script's own. A coroutine that was made
+** straight from one of the library has none; its resumer does. */
+static void locate(struct thread *me, lua_State *L) {
+    const struct resumer *next = me->resumers;
+    while (me->position_length == 0) {
+        me->position_length = find_position(L, me->position, sizeof me->position);
+        if (next == NULL) break;
+        L = next->coroutine;
+        next = next->outer;
+    }
+}
+
+static _Noreturn void leave(struct thread *me, lua_State *L) {
+    locate(me, L);
     longjmp(me->driver, 1);
 }
 
 static void return_hook(lua_State *L, lua_Debug *event) {
     struct thread *me = self;
     (void)event;
-    if (me->state->stop) leave(me);
+    if (me->state->stop) leave(me, L);
     if (!me->pending) lua_sethook(L, NULL, 0, 0);
     else if (lua_isyieldable(L)) arm(L);
 }
@@ -223,7 +198,7 @@ static void return_hook(lua_State *L, lua_Debug *event) {
 static void count_hook(lua_State *L, lua_Debug *event) {
     struct thread *me = self;
     (void)event;
-    if (me->state->stop) leave(me);
+    if (me->state->stop) leave(me, L);
     if (me->pending && !lua_isyieldable(L)) {
         lua_sethook(L, return_hook, LUA_MASKRET, 0);
         return;
@@ -234,8 +209,13 @@ static void count_hook(lua_State *L, lua_Debug *event) {
         me->pending = 0;
         return;
     }
+    locate(me, L);
     me->suspension = PREEMPTED;
     lua_yieldk(L, 0, 0, NULL);
+}
+
+int is_stopping(void) {
+    return self != NULL && self->current != NULL && self->state->stop;
 }
 
 /* --- Coroutines, for scripts ------------------------------------------------------------------------------------ */
@@ -261,8 +241,9 @@ static void publish(struct thread *me, lua_State *co) {
     if (me->pending) arm(co);
 }
 
-static void publish_again(struct thread *me, lua_State *L) {
+static void publish_again(struct thread *me, lua_State *L, struct resumer *outer) {
     me->current = L;
+    me->resumers = outer;
     if (me->pending && !me->suspension) arm(L);
 }
 
@@ -274,11 +255,13 @@ static int run(lua_State *L, lua_State *co, int count, int *results) {
         return -1;
     }
     int blocked = !lua_isyieldable(L);
+    struct resumer here = {L, me->resumers};
     lua_xmove(L, co, count);
+    me->resumers = &here;
     me->blocked += blocked;
     publish(me, co);
     int status = lua_resume(co, L, count, results);
-    publish_again(me, L);
+    publish_again(me, L, here.outer);
     me->blocked -= blocked;
     if (status == LUA_YIELD && me->suspension) return status;
     if (status == LUA_OK || status == LUA_YIELD) {
@@ -324,9 +307,11 @@ static int co_resume(lua_State *L) {
 /* lua_closethread with the coroutine published: it runs the __close metamethods of co, on co. */
 static int close_coroutine(lua_State *L, lua_State *co) {
     struct thread *me = stepping(L);
+    struct resumer here = {L, me->resumers};
+    if (co != L) me->resumers = &here;
     publish(me, co);
     int status = lua_closethread(co, L);  /* does not return where co closes itself */
-    publish_again(me, L);
+    publish_again(me, L, here.outer);
     return status;
 }
 
@@ -382,9 +367,9 @@ static int co_yield(lua_State *L) {
 
 static int co_close(lua_State *L) {
     lua_State *co = lua_gettop(L) == 0 ? L : check_coroutine(L, "close");
-    long long record[64];  /* a lua_Debug, with room to spare */
+    lua_Debug function;
     if (co == stepping(L)->state->main) return luaL_error(L, "cannot close the main coroutine");
-    if (co != L && lua_status(co) == LUA_OK && lua_getstack(co, 0, (lua_Debug *)record))
+    if (co != L && lua_status(co) == LUA_OK && lua_getstack(co, 0, &function))
         return luaL_error(L, "cannot close a normal coroutine");
     if (close_coroutine(L, co) == LUA_OK) {
         lua_pushboolean(L, 1);
@@ -415,7 +400,7 @@ static int co_suspend(lua_State *L) {
 /* Ends the state before the next instruction of L, whatever it is inside of. */
 static int co_leave(lua_State *L) {
     struct thread *me = stepping(L);
-    me->state->stop = STOPPED;
+    end_by(me->state, STOPPED);
     me->pending = 1;
     arm(L);
     return 0;
@@ -431,42 +416,53 @@ static int co_adopt(lua_State *L) {
 
 /* --- Memory --------------------------------------------------------------------------------------------------------- */
 
-static void out_of_memory(struct state *st) {
-    if (!st->stop) st->stop = OUT_OF_MEMORY;
+/* Also notes where, before the error takes the script's functions down; but not when a block is to grow, which may be
+** the stack: Lua can't be asked for functions then, and the hook says where the error was caught. */
+static void out_of_memory(struct state *st, const void *block) {
+    end_by(st, OUT_OF_MEMORY);
+    if (block == NULL) locate(self, self->current);
     self->pending = 1;
     arm(self->current);
 }
 
 /* Whether a request for more must be refused. Lua repeats a refused request after a collection; if that is refused
 ** too, or something else is asked for instead, then an error was raised for it, and the state ends whatever it does with it. */
-static int refuse(struct state *st, void *block, size_t old, size_t new) {
+static __attribute__((noinline, cold)) int refuse(struct state *st, void *block, size_t old, size_t new) {
     if (self == NULL || self->current == NULL || self->state != st || PyGILState_Check()) return 0;
     int repeated = st->refused_size == new && st->refused_block == block;
-    if (st->refused_size && !repeated) out_of_memory(st);
+    if (st->refused_size && !repeated) out_of_memory(st, block);
     if (st->used - old + new <= st->limit) {
         st->refused_size = 0;
+        st->alarm = st->limit;
         return 0;
     }
-    if (repeated) out_of_memory(st);
+    if (repeated) out_of_memory(st, block);
     st->refused_block = block;
     st->refused_size = new;
+    st->alarm = 0;
     return 1;
 }
 
+/* Called some ten million times a second by a script that builds strings, so what is usual is a few instructions. */
 static void *allocate(void *ud, void *block, size_t old, size_t new) {
     struct state *st = ud;
-    if (block == NULL) old = 0;  /* it says what is to be allocated */
     if (new == 0) {
+        if (block == NULL) return NULL;
         free(block);
-        st->used -= old;
-        if (st->used == 0) free(st);  /* this was the state itself */
+        if ((st->used -= old) == 0) free(st);  /* this was the state itself */
         return NULL;
     }
-    if (new > old && st->limit && (st->used - old + new > st->limit || st->refused_size) && refuse(st, block, old, new))
-        return NULL;
-    void *moved = realloc(block, new);
-    if (moved != NULL) st->used += new - old;
+    if (block == NULL) old = 0;  /* it says what is to be allocated */
+    size_t used = st->used - old + new;
+    if (used > st->alarm && new > old && refuse(st, block, old, new)) return NULL;
+    void *moved = block == NULL ? malloc(new) : realloc(block, new);
+    if (moved != NULL) st->used = used;
     return moved;
+}
+
+size_t memory_limit(lua_State *L) {
+    void *ud;
+    return lua_getallocf(L, &ud) == allocate ? ((struct state *)ud)->limit : SIZE_MAX;
 }
 
 /* --- The Lua module: `package.loadlib(file, "luspool_open")()` ------------------------------------------------------ */
@@ -481,14 +477,17 @@ __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
     struct state *st = calloc(1, sizeof *st);
     if (st == NULL) return luaL_error(L, "not enough memory");
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 12);
     st->home = L;
+    st->limit = st->alarm = SIZE_MAX;
     st->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
     lua_setallocf(L, allocate, st);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         lua_pushcclosure(L, functions[i].function, 0);
         lua_setfield(L, -2, functions[i].name);
     }
+    add_patterns(L);
+    add_guard(L);
     lua_pushlightuserdata(L, st);
     lua_pushcclosure(L, co_adopt, 1);
     lua_setfield(L, -2, "adopt");
@@ -540,7 +539,7 @@ static int drive(lua_State *L) {
     int results = 0, status;
     if (_setjmp(me->driver) != 0) return 0;
     publish(me, main);
-    if (me->timer_at == 0 || me->timer_at > me->deadline) set_timer(me, me->deadline);
+    if (me->timer_at == 0 || me->timer_at > me->first_tick) set_timer(me, me->first_tick);
     status = lua_resume(main, L, 0, &results);
     me->current = NULL;
     lua_pushinteger(L, status == LUA_OK ? FINISHED : status == LUA_YIELD ? me->suspension : FAILED);
@@ -554,12 +553,16 @@ static enum outcome step(struct thread *me, struct state *st, nanoseconds slice,
     me->state = st;
     me->wanted = slice ? wanted : &nobody;
     me->deadline = now + (slice ? slice : POLL);
+    me->first_tick = now + (slice && slice < POLL ? slice : POLL);
     me->pending = me->suspension = me->blocked = 0;
+    me->resumers = NULL;
+    me->position_length = 0;
     lua_pushcclosure(st->home, drive, 0);
     int status = lua_pcallk(st->home, 0, 1, 0, 0, NULL);
     me->current = NULL;  /* first: from here on ticks do nothing */
     outcome = status == LUA_OK ? (enum outcome)lua_tointegerx(st->home, -1, NULL) : FAILED;
     lua_settop(st->home, -2);
+    if (outcome == FAILED && st->refused_size) end_by(st, OUT_OF_MEMORY);  /* the error went past all of the script */
     return st->stop ? (enum outcome)st->stop : outcome;
 }
 
@@ -569,6 +572,7 @@ typedef struct {
     PyObject_HEAD
     struct state *state;  /* NULL once closed */
     PyObject *runtime;    /* what keeps `state` alive */
+    PyObject *position;   /* bytes, or NULL: see `where` */
     int stepped;          /* a thread is inside `step` */
 } Stepper;
 
@@ -578,10 +582,11 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_ssize_t memory = 0;
     static char *names[] = {"handle", "runtime", "memory", NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|n:Stepper", names, &handle, &runtime, &memory)) return NULL;
+    if (memory < 0) return PyErr_Format(PyExc_ValueError, "memory is %zd bytes; it can't be less than 0", memory);
     Stepper *made = (Stepper *)type->tp_alloc(type, 0);
     if (made == NULL) return NULL;
     made->state = (struct state *)(intptr_t)handle;
-    made->state->limit = (size_t)memory;
+    if (memory) made->state->limit = made->state->alarm = (size_t)memory;
     made->runtime = Py_NewRef(runtime);
     return (PyObject *)made;
 }
@@ -589,11 +594,13 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static PyObject *stepper_close(Stepper *me, PyObject *unused) {
     (void)unused;
     me->state = NULL;
+    Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     Py_RETURN_NONE;
 }
 
 static void stepper_dealloc(Stepper *me) {
+    Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     Py_TYPE(me)->tp_free((PyObject *)me);
 }
@@ -618,13 +625,18 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
     outcome = step(thread, me->state, slice, PyByteArray_AS_STRING(args[1]));
     Py_END_ALLOW_THREADS
     me->stepped = 0;
+    Py_CLEAR(me->position);
+    if (thread->position_length) {
+        me->position = PyBytes_FromStringAndSize(thread->position, (Py_ssize_t)thread->position_length);
+        if (me->position == NULL) PyErr_Clear();  /* how the step ended is worth more than where */
+    }
     Py_DECREF(runtime);
     return PyLong_FromLong(outcome);
 }
 
 static PyObject *stepper_stop(Stepper *me, PyObject *unused) {
     (void)unused;
-    if (me->state != NULL && !me->state->stop) me->state->stop = STOPPED;
+    if (me->state != NULL) end_by(me->state, STOPPED);
     Py_RETURN_NONE;
 }
 
@@ -637,6 +649,11 @@ static PyObject *stepper_problem(Stepper *me, PyObject *unused) {
     return PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
 }
 
+static PyObject *stepper_where(Stepper *me, PyObject *unused) {
+    (void)unused;
+    return me->position != NULL ? Py_NewRef(me->position) : PyBytes_FromString("");
+}
+
 static PyObject *stepper_used(Stepper *me, void *unused) {
     (void)unused;
     return PyLong_FromSize_t(me->state ? me->state->used : 0);
@@ -646,6 +663,7 @@ static PyMethodDef stepper_methods[] = {
     {"step", (PyCFunction)(void (*)(void))stepper_step, METH_FASTCALL, NULL},
     {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
     {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
+    {"where", (PyCFunction)stepper_where, METH_NOARGS, NULL},
     {"close", (PyCFunction)stepper_close, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -679,10 +697,10 @@ static const char *look_up(const char *path) {
 }
 
 static int test_steps;
+static const char *test_problem;
 
 static void test_hook(lua_State *L, lua_Debug *event) {
-    (void)event;
-    test_steps++;
+    if (test_steps++ == 5) test_problem = try_position(L, event);
     lua_yieldk(L, 0, 0, NULL);
 }
 
@@ -692,7 +710,7 @@ static int test_upvalue(lua_State *L) {
 
 /* Runs a chunk with a yield before each of its instructions, and looks whether it still gives what it should. */
 static const char *try_out(void) {
-    static const char chunk[] = "local a, b = ... local n = 0 for i = 1, a do n = n + i end return n, b";
+    static const char chunk[] = "local a, b = ... local n = 0\nfor i = 1, a do n = n + i end\nreturn n, b";
     void *unused;
     lua_State *L = luaL_newstate();
     if (L == NULL) return "no memory";
@@ -702,7 +720,8 @@ static const char *try_out(void) {
     if (lua_pcallk(L, 0, 0, 0, 0, NULL) != LUA_OK) problem = "upvalues lie elsewhere";
     else if (lua_getallocf(L, &unused) != luaL_alloc) problem = "its allocator is not Lua's own";
     lua_State *co = lua_newthread(L);
-    int results = 0, status = luaL_loadstring(co, chunk) == LUA_OK ? LUA_YIELD : LUA_ERRSYNTAX;
+    int results = 0, status = luaL_loadbufferx(co, chunk, sizeof chunk - 1, "@trial", "t");
+    if (status == LUA_OK) status = LUA_YIELD;
     lua_pushinteger(co, 100);
     lua_pushinteger(co, 7);
     lua_sethook(co, test_hook, LUA_MASKCOUNT, 1);
@@ -710,6 +729,7 @@ static const char *try_out(void) {
     if (problem == NULL && (status != LUA_OK || results != 2 || test_steps < 100 ||
                             lua_tointegerx(co, -2, NULL) != 5050 || lua_tointegerx(co, -1, NULL) != 7))
         problem = "a hook that yields does not work as in Lua 5.5";
+    if (problem == NULL) problem = test_problem;
     lua_close(L);
     return problem;
 }
@@ -731,6 +751,7 @@ static PyObject *bind(PyObject *module, PyObject *argument) {
     if (problem == NULL) problem = try_out();
     if (problem == NULL && take_signal() != 0) problem = "SIGURG is in use";
     if (problem != NULL) return PyErr_Format(PyExc_ImportError, "%s: %s", path, problem);
+    prepare_classes();
     Py_RETURN_NONE;
 }
 

@@ -107,6 +107,7 @@ class Cursor:
 
     def descend(self, levels: int = 1) -> None:
         """Enter a construct that nests that many levels deeper in the emitted text."""
+        self.tokens.stop.check()
         self.level += levels
         if self.level > LEVEL_LIMIT:
             message = f"chunk has too many syntax levels (the limit is {LEVEL_LIMIT})"

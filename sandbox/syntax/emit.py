@@ -53,6 +53,7 @@ class Emitter:
     def emit(self, nodes: list[Node]) -> str:
         """The body of the script."""
         for node in nodes:
+            self._tokens.stop.check()
             self._rewrite(node)
         tokens, source = self._tokens, self._tokens.source
         pieces: list[str] = []

@@ -24,6 +24,24 @@ class Problem(Exception):  # noqa: N818 - never leaves this package: `translate`
         self.message = message
 
 
+class TranslationStoppedError(Exception):
+    """Whoever needed the translation does not need it any more."""
+
+
+class Stop:
+    """Asks a translation to end. Any thread may set `requested`."""
+
+    __slots__ = ("requested",)
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def check(self) -> None:
+        """Raise `TranslationStoppedError` if the translation is to end. Called at every token and at every node."""
+        if self.requested:
+            raise TranslationStoppedError
+
+
 class TooDeepProblem(Problem):
     """The text nests deeper than it can be read: nothing is known of what follows."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .faults import Problem, excerpt
+from .faults import Problem, Stop, excerpt
 
 RESERVED = frozenset(
     (
@@ -57,15 +57,17 @@ class Tokens:
     kinds: list[str]
     starts: list[int]
     ends: list[int]
+    stop: Stop
+    """Whoever reads on looks at it."""
 
     def text(self, index: int) -> str:
         return self.source[self.starts[index] : self.ends[index]]
 
 
 class _Reader:
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, stop: Stop) -> None:
         self.source = source
-        self.tokens = Tokens(source, [], [], [])
+        self.tokens = Tokens(source, [], [], [], stop)
         self._open_values: list[tuple[int, int]] = []
         """For each `$(` that is open: where its string began, and how many parentheses are open within it."""
 
@@ -85,8 +87,9 @@ class _Reader:
 
     def _read_words(self, position: int) -> int | None:
         """Read up to the end, or to where the text of an interpolated string has been read: gives where to go on."""
-        add = self._add
+        add, check = self._add, self.tokens.stop.check
         for word in _WORDS.finditer(self.source, position):
+            check()
             kind = word.lastgroup
             if kind in ("space", "comment"):
                 position = word.end()
@@ -135,9 +138,9 @@ class _Reader:
             position = name.end()
 
 
-def read_tokens(source: str) -> Tokens:
+def read_tokens(source: str, stop: Stop) -> Tokens:
     """Read the whole text; raises Problem where something is no token."""
-    return _Reader(source).read()
+    return _Reader(source, stop).read()
 
 
 def _check(kind: str, text: str, start: int) -> None:

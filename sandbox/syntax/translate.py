@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lupa import lua55
 
 from .emit import Emitter
-from .faults import UTF8_BOM, Problem, TooDeepProblem, fault_at
+from .faults import UTF8_BOM, Problem, Stop, TooDeepProblem, fault_at
 from .statements import OrdinaryWordError, Parser, parse
 from .tokens import read_tokens
 
@@ -37,8 +37,10 @@ class Translation:
         return bool(self.helpers)
 
 
-def translate(source: bytes, name: str, *, strict_globals: bool = False) -> Translation:
+def translate(source: bytes, name: str, *, strict_globals: bool = False, stop: Stop | None = None) -> Translation:
     """Turn a script into Lua 5.5 text; raises SyntaxFault, and nothing else whatever the bytes are.
+
+    But `TranslationStoppedError` soon after somebody has requested `stop`: a megabyte may take seconds.
 
     `name` is the script's path as faults show it. Unless `strict_globals`, an undeclared name stays legal after the
     script has declared some with `global`. Time and memory are linear in the size of the source. What only Lua's own
@@ -53,7 +55,7 @@ def translate(source: bytes, name: str, *, strict_globals: bool = False) -> Tran
     if not _AMBIGUOUS.search(text) and _is_lua(plain):
         return Translation(plain, ())
     try:
-        body, helpers = rewrite(text)
+        body, helpers = rewrite(text, stop)
     except Problem as problem:
         # What means something in Lua is not refused; but a text that wasn't read to its end may be Lus as well.
         if not isinstance(problem, TooDeepProblem) and _is_lua(plain):
@@ -72,18 +74,18 @@ def _is_lua(text: bytes) -> bool:
     return bool(lua.eval(b"function(text) return (load(text, '=', 't', nil)) ~= nil end")(text))
 
 
-def rewrite(text: bytes) -> tuple[bytes, dict[str, str]]:
+def rewrite(text: bytes, stop: Stop | None = None) -> tuple[bytes, dict[str, str]]:
     """The text in Lua, parsed and emitted whether it needs that or not; and the names it has for the helpers it needs.
 
     Raises Problem, with an offset in the text.
     """
-    parser = _parsed(text.decode("latin-1"))
+    parser = _parsed(text.decode("latin-1"), stop or Stop())
     emitter = Emitter(parser.tokens, parser.names)
     return emitter.emit(parser.nodes).encode("latin-1"), emitter.helpers
 
 
-def _parsed(source: str) -> Parser:
-    tokens = read_tokens(source)
+def _parsed(source: str, stop: Stop) -> Parser:
+    tokens = read_tokens(source, stop)
     ordinary: frozenset[str] = frozenset()
     while True:  # at most once more for each word of Lus
         try:

@@ -71,6 +71,12 @@ def test_a_deadlock_is_reported_at_once_with_scripts_and_lines(luspool):
         (["run", "-P", "fs:read=*.pem", "main.lus"], 2, "luspool: pledge 'fs:read=*.pem', column"),
         (["run", "--threads", "0", "main.lus"], 2, "Invalid value for '--threads'"),
         (["run", "--threads", "many", "main.lus"], 2, "Invalid value for '--threads'"),
+        (["run", "--memory", "lots", "main.lus"], 2, "Invalid value for '--memory': 'lots' is no size; write bytes as"),
+        (["run", "--memory", "1", "main.lus"], 2, "'1' is too little; the least is 256 KiB"),
+        (["run", "--timeout", "5 parsec", "main.lus"], 2, "Invalid value for '--timeout': '5 parsec' is no duration"),
+        (["run", "--depth", "-1", "main.lus"], 2, "Invalid value for '--depth': '-1' is no number"),
+        (["run", "--slice", "1us", "main.lus"], 2, "'1us' is too short; the least is 1 ms"),
+        (["run", "--source", "3", "main.lus"], 126, "source limit exceeded: more than 3 bytes of source text"),
         (["run", "--threds", "2", "main.lus"], 2, "Try 'luspool run --help'."),
         (["rn", "main.lus"], 2, "luspool: No such command 'rn'."),
         (["check", "none.lus"], 127, "luspool: no such script: none.lus"),
@@ -86,8 +92,8 @@ def test_a_command_line_that_cannot_be_carried_out(luspool, arguments, status, m
 
 def test_a_line_of_ten_megabytes_is_a_script_like_any_other(luspool):
     luspool.write(main='print(#"' + "x" * 10_000_000 + '")', broken="x" * 10_000_000)
-    assert luspool("run", "main.lus").stdout == "10000000\n"
-    result = luspool("run", "broken.lus")
+    assert luspool("run", "--source", "10M", "main.lus").stdout == "10000000\n"
+    result = luspool("run", "--source", "10M", "broken.lus")
     assert result.returncode == 126
     assert result.stderr.startswith("luspool: broken.lus:1:")
     assert len(result.stderr) < 20_000

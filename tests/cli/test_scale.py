@@ -43,10 +43,10 @@ class Run:
 
 
 @contextmanager
-def running(folder: Path, threads: int, files: dict[str, str]) -> Iterator[Run]:
+def running(folder: Path, threads: int, files: dict[str, str], *limits: str) -> Iterator[Run]:
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    flags = ["--threads", str(threads), "-P", "load", "-P", "fs:read"]
+    flags = ["--threads", str(threads), "-P", "load", "-P", "fs:read", *limits]
     process = subprocess.Popen(
         [sys.executable, "-m", "luspool", "run", *flags, "main.lus"],
         cwd=folder,
@@ -169,6 +169,7 @@ def test_a_large_message_arrives(tmp_path: Path, make: str, same: str) -> None:
         local b = worker.receive(w)
         print({same})
     """
-    with running(tmp_path, 2, {"main.lus": main, "echo.lus": "worker.message(worker.peek())"}) as run:
+    files = {"main.lus": main, "echo.lus": "worker.message(worker.peek())"}
+    with running(tmp_path, 2, files, "--memory=1G", "--message=128M", "--total-memory=2G") as run:
         assert run.line() == "true"
         assert run.end() == 0

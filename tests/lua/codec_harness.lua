@@ -25,8 +25,9 @@ local record = {
   at = function(first, position) return enum_of[first].enum[position] end,
   parts = function(value)
     local own = enum_of[value]
-    return own.enum, own.position, own.enum.names
+    return own.enum, own.position
   end,
+  strings = function(enum) return enum.names end,
 }
 raw.special[enum_metatable], raw.kinds[1] = record, record
 

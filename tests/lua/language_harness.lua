@@ -12,8 +12,8 @@ local output = {}
 local function enum_parts(value)
   local record = raw.special[debug.getmetatable(value)]
   if not record then return end
-  local enum, position, names = record.parts(value)
-  return names, position, enum
+  local enum, position = record.parts(value)
+  return record.strings(enum), position, enum
 end
 local env = setmetatable({ enum_parts = enum_parts, real_tostring = tostring }, { __index = _G })
 env._G = env

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from luspool.errors import Interrupted
+from luspool.errors import Interrupted, OverdueError
 from luspool.interrupts import Interrupts
 
 
@@ -62,3 +62,52 @@ def test_a_signal_that_was_ignored_stays_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with Interrupts() as interrupts, interrupts.blocking:
         os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_a_deadline_interrupts_a_call_that_blocks_and_every_one_after_it():
+    reading, writing = os.pipe()
+    with Interrupts() as interrupts:
+        interrupts.set_deadline(0.01, "too late")
+        with pytest.raises(OverdueError, match="too late") as caught, interrupts.blocking:
+            os.read(reading, 1)
+        with pytest.raises(OverdueError), interrupts.blocking:
+            pytest.fail("entered")
+    os.close(reading)
+    os.close(writing)
+    assert caught.value.exit_status == 124
+
+
+def test_a_deadline_that_passes_outside_waits_for_the_next_call_that_blocks():
+    with Interrupts() as interrupts:
+        interrupts.set_deadline(3600, "too late")
+        os.kill(os.getpid(), signal.SIGALRM)
+        with pytest.raises(OverdueError), interrupts.blocking:
+            pytest.fail("entered")
+
+
+def test_a_deadline_that_is_cleared_is_forgotten_also_when_it_has_passed():
+    with Interrupts() as interrupts:
+        interrupts.set_deadline(3600, "too late")
+        os.kill(os.getpid(), signal.SIGALRM)
+        interrupts.clear_deadline()
+        os.kill(os.getpid(), signal.SIGALRM)  # a last one that was on its way
+        with interrupts.blocking:
+            assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_signal_outweighs_a_deadline():
+    with Interrupts() as interrupts:
+        interrupts.set_deadline(3600, "too late")
+        os.kill(os.getpid(), signal.SIGALRM)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted), interrupts.blocking:
+            pytest.fail("entered")
+
+
+def test_no_timer_and_no_handler_is_left():
+    before = signal.getsignal(signal.SIGALRM)
+    with Interrupts() as interrupts:
+        interrupts.set_deadline(3600, "too late")
+        assert signal.getsignal(signal.SIGALRM) is not before
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)

@@ -3,8 +3,10 @@
 import pytest
 
 from luspool import report
+from luspool.limit_options import LIMIT_OPTIONS
 from luspool.scheduler import wire
 from luspool.scheduler.events import Wait
+from luspool.scheduler.limits import MEASURES, Excess, Limits, StateLimits, TreeLimits
 from luspool.scheduler.protocol import (
     ChildrenHaveMail,
     InboxHasMail,
@@ -13,6 +15,7 @@ from luspool.scheduler.protocol import (
     OutboxHasRoom,
     StateId,
 )
+from luspool.scheduler.units import UNLIMITED
 
 
 def failed(message: str, *, kind: str = "error", trace: str = "", is_root: bool = True) -> wire.Failed:
@@ -20,7 +23,7 @@ def failed(message: str, *, kind: str = "error", trace: str = "", is_root: bool 
 
 
 def say(failure: wire.Failed, *, brief: bool = False, debug: bool = False) -> str:
-    return report.failure_text(failure, brief=brief, debug=debug)
+    return report.failure_text(failure, Limits(), brief=brief, debug=debug)
 
 
 def test_a_script_error_has_its_traceback_indented():
@@ -42,6 +45,62 @@ def test_no_script_can_forge_a_line_of_luspools_own():
 def test_an_unreceived_error_names_the_worker_and_says_so():
     text = say(failed("main.lus:3: boom", is_root=False))
     assert text == "luspool: worker main.lus failed, and nobody received its error: main.lus:3: boom"
+
+
+def limited(kind: str, *, is_of_tree: bool = False, is_root: bool = True) -> wire.Failed:
+    excess = Excess(kind, 10, 12, is_of_tree)
+    return wire.Failed(kind, f"main.lus:3: {excess}", "", "main.lus", is_root)
+
+
+@pytest.mark.parametrize("option", [option for option in LIMIT_OPTIONS if option.field in MEASURES], ids=str)
+def test_a_root_that_exceeded_a_limit_is_told_the_flag_that_raises_it(option):
+    failure = limited(option.field, is_of_tree=option.is_of_tree)
+    limits = Limits(tree=TreeLimits(memory=UNLIMITED, cpu=UNLIMITED, time=UNLIMITED))
+    expected = f"luspool: {failure.message} (raise it with --{option.name})"
+    for brief in (False, True):
+        assert report.failure_text(failure, limits, brief=brief, debug=False) == expected
+
+
+def test_a_worker_that_exceeded_a_limit_of_its_own_is_told_no_flag_since_its_creator_may_have_set_it():
+    expected = (
+        "luspool: worker main.lus was ended, and nobody received its error: "
+        "main.lus:3: cpu limit exceeded: 12 ns of processor time, 10 ns allowed"
+    )
+    assert say(limited("cpu", is_root=False)) == expected
+    shared = say(limited("states", is_of_tree=True, is_root=False))
+    assert shared.endswith("12 states, 10 allowed for the whole program (raise it with --states)")
+
+
+def test_a_script_cannot_make_an_error_look_like_a_limit():
+    assert "--cpu" not in say(failed(f"main.lus:3: {Excess('cpu', 10, 12)}"))
+
+
+def test_a_state_that_has_less_than_its_own_limit_left_is_told_the_flag_of_the_whole():
+    limits = Limits(StateLimits(memory=10), TreeLimits(memory=9))
+    text = report.failure_text(limited("memory"), limits, brief=True, debug=False)
+    assert text.endswith("(raise it with --total-memory)")
+
+
+def stuck(kind: str, message: str, *, is_root: bool, brief: bool = True) -> str:
+    return report.stuck_text(wire.Stuck(kind, message, "", is_root), Limits(), brief=brief)
+
+
+def test_a_state_that_could_not_be_ended_is_told_as_such():
+    excess = str(Excess("cpu", 10, 12))
+    first, second = stuck("cpu", excess, is_root=True, brief=False).splitlines()
+    assert first == f"luspool: {excess} (raise it with --cpu)" == stuck("cpu", excess, is_root=True)
+    assert second == "  It did not come out of one long call of a library function, so the whole program was ended."
+    assert stuck("cpu", excess, is_root=False) == f"luspool: a worker: {excess}"
+    assert stuck("cancelled", "it was cancelled", is_root=False) == "luspool: a worker: it was cancelled"
+
+
+def test_a_worker_whose_script_is_not_known_is_told_all_the_same():
+    failure = wire.Failed("cpu", "m", "", "", False)
+    assert say(failure) == "luspool: a worker was ended, and nobody received its error: m"
+
+
+def test_a_host_that_cannot_be_what_was_asked_for_blames_no_script():
+    assert say(failed("LUSPOOL_PREEMPTION is 'x'", kind="usage")) == "luspool: LUSPOOL_PREEMPTION is 'x'"
 
 
 def test_an_internal_failure_shows_its_python_traceback_only_to_those_who_debug():

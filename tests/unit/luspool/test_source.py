@@ -7,6 +7,7 @@ import pytest
 
 from luspool import source
 from luspool.errors import CannotLoadError, NotFoundError
+from luspool.scheduler.units import UNLIMITED
 
 
 def read(path: object) -> bytes:
@@ -58,10 +59,20 @@ def test_an_unreadable_script_says_why(tmp_path, monkeypatch):
     assert caught.value.exit_status == 126
 
 
-def test_a_script_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(source, "SOURCE_LIMIT", 3 * 1024**2)
-    with pytest.raises(CannotLoadError, match="larger than 3 MiB"):
-        read("/dev/zero")
+def test_a_script_without_end_is_refused_whatever_the_limit(monkeypatch):
+    monkeypatch.setattr(source, "SOURCE_MOST", 3 * 1024**2)
+    with pytest.raises(CannotLoadError, match="/dev/zero is larger than 3 MiB, which is the most"):
+        source.read_script("/dev/zero", nullcontext(), UNLIMITED)
+
+
+def test_a_script_beyond_its_limit_says_which_flag_raises_it(tmp_path):
+    script = tmp_path / "a.lus"
+    script.write_bytes(b"x" * 1024)
+    assert source.read_script(str(script), nullcontext(), 1024) == b"x" * 1024
+    expected = r"a\.lus: source limit exceeded: more than 1023 bytes of source text \(raise it with --source\)$"
+    with pytest.raises(CannotLoadError, match=expected) as caught:
+        source.read_script(str(script), nullcontext(), 1023)
+    assert caught.value.exit_status == 126
 
 
 def test_no_descriptor_is_left_open(tmp_path):

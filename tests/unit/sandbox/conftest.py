@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import pytest
 
 from luspool.permissions import Origin, Pledge, PledgeSet, Rule
 from luspool.sandbox import Program, Sandbox, codec
+from luspool.scheduler.limits import StateLimits
 from luspool.scheduler.protocol import Delivered, Ended, Failure, NotAChildError, Slice, Thrown, Waiting
+from luspool.scheduler.units import UNLIMITED
+
+NO_LIMITS = StateLimits(*[UNLIMITED] * 5)
 
 
 class FakePort:
     """A `Port` whose mailboxes are lists, filled and emptied by the test."""
 
-    def __init__(self, *, is_worker=False):
+    def __init__(self, *, is_worker=False, limits=NO_LIMITS):
         self.is_worker = is_worker
+        self.state_limits = limits
+        self.excesses = []
+        self.worker_limits = {}
+        self.cancelled = []
         self.inbox = deque()
         self.outbox = []
         self.outbox_full = False
@@ -28,8 +37,19 @@ class FakePort:
         self.written = {1: b"", 2: b""}
         self.input = deque()  # b"" is its end, and is never taken
 
-    def create(self, spec):
+    def limits(self):
+        return self.state_limits
+
+    def exceed(self, excess):
+        self.excesses.append(excess)
+
+    def cancel(self, child):
+        self.cancelled.append(self._own(child))
+
+    def create(self, spec, size, limits):
         child = len(self.children) + 1
+        assert size == len(spec.source or b"") + len(spec.arguments)
+        self.worker_limits[child] = limits
         self.children[child] = spec
         self.items[child] = deque()
         return child
@@ -99,7 +119,8 @@ class Script:
 
     def __init__(self, sandbox, source, options):
         text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
-        self.port = options.pop("port", None) or FakePort(is_worker=options.pop("is_worker", False))
+        limits = replace(NO_LIMITS, **options.pop("limits", {}))
+        self.port = options.pop("port", None) or FakePort(is_worker=options.pop("is_worker", False), limits=limits)
         directory = options.pop("directory", "/")
         held = pledge_rules(options.pop("held", ()), directory)
         ceiling = pledge_rules(options.pop("allow", ()), directory)
@@ -140,7 +161,7 @@ def sandbox():
 
 @pytest.fixture
 def lus(sandbox):
-    """`lus(source, held=, allow=, is_worker=, port=, arguments=, path=)`: a script, not yet stepped."""
+    """`lus(source, held=, allow=, is_worker=, port=, limits=, arguments=, path=)`: a script, not yet stepped."""
     scripts = []
 
     def make(source, **options):

@@ -36,7 +36,7 @@ class LuaCodec:
 
     def refusal(self, call):
         """The message with which the Lua side refuses `call`, an expression."""
-        payload, message = self.run(f"return {call}")
+        payload, message, *_is_too_large = self.run(f"return {call}")
         assert payload is None
         return message.decode()
 
@@ -405,7 +405,7 @@ MALFORMED = [
     HEADER.pack(1, 1, 1, 0xFFFFFFFF, 0),
     HEADER.pack(1, 1, 1, 0, 0xFFFFFFFF),
     HEADER.pack(1, 1, 1, 0, 1) + b"\x01\xff\xff\xff\xff",
-    HEADER.pack(1, 1, 1, 0, 1) + b"\x02\x01\0\0\0\x61\x01a\xb1" + struct.pack("<II", 1, 1),  # unknown kind
+    HEADER.pack(1, 1, 1, 0, 1) + b"\x03\x01\0\0\0\x61\x01a\xb1" + struct.pack("<II", 1, 1),  # unknown kind
     HEADER.pack(1, 1, 1, 0, 1) + b"\x01\x01\0\0\0\x61\x01a\xb1" + struct.pack("<II", 2, 1),  # no such position
     HEADER.pack(1, 1, 1, 0, 1) + b"\x01\x02\0\0\0\x62\x01a\x01a\xb1" + struct.pack("<II", 1, 1),  # equal names
     HEADER.pack(1, 1, 1, 1, 0) + b"\x32\xff\xff\xff\x7f\0\0\0\0\x91",  # a giant table

@@ -39,6 +39,7 @@ walk("worker handle", worker.create("/nowhere"))
 walk("thread", coroutine.create(print))
 walk("function", print)
 walk("enum", enum a end)
+walk("vector value", vector.create(1))
 for _, name in ipairs{"nil", "true", "1", "1.5"} do walk(name, load("return " .. name)()) end
 """
 

@@ -21,6 +21,10 @@ HOGS = {
     "__index": "local t = setmetatable({}, {__index = function() while true do end end}) print(t.x)",
     "__close": "do local x <close> = setmetatable({}, {__close = function() while true do end end}) end",
     "tail calls": "local function f() return f() end f()",
+    "a list without end": """
+        local function index(_, i) return i end
+        table.sum(setmetatable({}, {__len = function() return 1 << 62 end, __index = index}))""",
+    "functions of the library": "while true do table.sortby(('a b c'):rep(99):split(), string.len) end",
     "many short coroutines": "while true do coroutine.wrap(function() end)() end",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lupa import lua55
 
-from luspool.sandbox.syntax import SyntaxFault, translate
+from luspool.sandbox.syntax import Stop, SyntaxFault, TranslationStoppedError, translate
 from luspool.sandbox.syntax.cursor import LEVEL_LIMIT
 from luspool.sandbox.syntax.translate import rewrite
 
@@ -142,3 +142,12 @@ def test_a_caller_deep_in_its_own_recursion_gets_a_fault_too():
 def test_a_text_too_deep_to_be_read_is_refused_even_where_lua_would_take_its_words_for_names():
     with pytest.raises(SyntaxFault, match="too many syntax levels"):
         translate(b"x = catch " + b"(" * 185 + b"1" + b")" * 185, "t")
+
+
+@pytest.mark.parametrize("text", [b"x = {" + b"1," * 100 + b"catch 1}", b"catch f()\n" * 100, b"x = (`$a`)"])
+def test_a_translation_ends_when_it_is_asked_to(text):
+    stop = Stop()
+    assert translate(text, "s.lus", stop=stop)
+    stop.requested = True
+    with pytest.raises(TranslationStoppedError):
+        translate(text, "s.lus", stop=stop)

@@ -1,0 +1,29 @@
+/*
+** What the sources of the native module know of each other.
+*/
+
+#ifndef LUSPOOL_NATIVE_H
+#define LUSPOOL_NATIVE_H
+
+#include "lua55.h"
+
+/* preempt.c: whether the state that this thread steps is to end. Long loops in C look at it now and then. */
+int is_stopping(void);
+
+/* preempt.c: the bytes that the state may take, SIZE_MAX where there is no limit. */
+size_t memory_limit(lua_State *L);
+
+/* guards.c: puts `guard` into the table on top of the stack. */
+void add_guard(lua_State *L);
+
+/* position.c: writes "name:line" of the innermost function on L that is the script's own, cut to `room` bytes; gives
+** its length, or 0 where there is none. Takes no memory; not to be called while Lua moves the stack of L. */
+size_t find_position(lua_State *L, char *text, size_t room);
+
+/* position.c: what is wrong with this Lua's frames, for a hook that runs in the second line of a chunk "@trial". */
+const char *try_position(lua_State *L, const lua_Debug *event);
+
+/* patterns.c: puts find, match, gmatch and gsub into the table on top of the stack. */
+void add_patterns(lua_State *L);
+
+#endif
