@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from ..permissions import Decision
 
 Scalar: TypeAlias = bool | int | float | bytes | None
 """All that ever crosses between a state and its host."""
+
+
+class HostCalls(Protocol):
+    """What a state's library calls: see `door`."""
+
+    def __call__(self, operation: int, *arguments: Scalar) -> Scalar:
+        """Answer one host call. Never raises."""
+
+    def is_ending(self) -> bool:
+        """Whether the state has said how it ends, or is to be stopped."""
 
 
 class RefusedError(Exception):

@@ -24,14 +24,23 @@ from .syntax import Stop, Translation, fault_from_lua, translate
 _LUA: Final = Path(__file__).parent / "lua"
 _CORE: Final = ("raw", "kinds", "coroutines", "base", "codec", "mail")
 """The parts that every state is born with; boot.lua joins them. Every other file is a lazy part."""
+_PORTABLE: Final = "portable"
+"""One more, where the native module is missing."""
 _CACHE_BYTES: Final = 16 << 20
 """Bytes of source and bytecode kept per host. Guessed: hundreds of ordinary scripts."""
 
 
-def _runtime() -> Any:  # noqa: ANN401 - lupa has no types
-    """An interpreter with no Python object in its globals but lupa's own table, which boot.lua removes."""
+def _runtime(max_memory: int | None = None) -> Any:  # noqa: ANN401 - lupa has no types
+    """An interpreter with no Python object in its globals but lupa's own table, which boot.lua removes.
+
+    Its memory is counted unless `max_memory` is None; 0: not bounded as yet.
+    """
     return lupa.lua55.LuaRuntime(
-        encoding=None, register_eval=False, register_builtins=False, unpack_returned_tuples=False
+        encoding=None,
+        register_eval=False,
+        register_builtins=False,
+        unpack_returned_tuples=False,
+        max_memory=max_memory,
     )
 
 
@@ -95,20 +104,20 @@ def _source(part: str) -> bytes:
 _core_lock: Final = threading.Lock()
 
 
-def _core() -> bytes:
+def _core(*, portable: bool) -> bytes:
     """The core as one chunk: each part a function in the table `core`, then boot.lua.
 
     States use these bytes in place, so all must get the same: under a lock, since a cache lets two threads that come
     first at the same time both compile, and drops the one's bytes for the other's.
     """
     with _core_lock:
-        return _compiled_core()
+        return _compiled_core(portable)
 
 
 @cache
-def _compiled_core() -> bytes:
+def _compiled_core(portable: bool) -> bytes:
     text = [operations.as_lua(), b"local core <const> = {}\n"]
-    for part in _CORE:
+    for part in (*_CORE, _PORTABLE) if portable else _CORE:
         text += [b"core.%s = function(...)\n" % part.encode(), library()[part], b"\nend\n"]
     text += [b"return (function(...)\n", library()["boot"], b"\nend)(core, ...)"]
     return _compiler().compile(b"".join(text), b"=luspool", strip=True) + _PADDING
@@ -117,7 +126,7 @@ def _compiled_core() -> bytes:
 @cache
 def lazy_part(name: str) -> bytes:
     """Bytecode of a part of the library that a state fetches when it first needs it. KeyError for any other name."""
-    if name in _CORE or name == "boot" or name not in library():
+    if name in (*_CORE, _PORTABLE, "boot") or name not in library():
         raise KeyError(name)
     return _compiler().compile(_source(name), b"=luspool", strip=True)
 
@@ -129,9 +138,15 @@ def new_interpreter(
 
     `native` is the path of the native module, where there is one (see `preemption`); the limits are in bytes.
     """
-    runtime = _runtime()
+    runtime = _runtime(0 if native is None else None)  # the native module counts for itself
     start, drive, waiting_at, free = runtime.execute(
-        _core(), door, is_worker, native, min(message_limit, _LARGEST_MESSAGE), memory_limit, mode="B"
+        _core(portable=native is None),
+        door,
+        is_worker,
+        native,
+        min(message_limit, _LARGEST_MESSAGE),
+        memory_limit,
+        mode="B",
     )
     return runtime, start, drive, waiting_at, free
 

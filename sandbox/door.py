@@ -104,6 +104,10 @@ class Door:
             self._last = RefusedError("internal error of luspool")
         return False
 
+    def is_ending(self) -> bool:
+        """Whether the state has said how it ends, or is to be stopped."""
+        return self.stop.requested or self.outcome is not None or self.fault is not None
+
     def decide(self, permission: str, value: str | None = None) -> None:
         """Raise `DeniedError` unless the state holds the permission for this value."""
         decision = self.pledges.decide(permission, value)

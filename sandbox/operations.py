@@ -16,6 +16,9 @@ class Operation(IntEnum):
     RETURNED = auto()
     FAILED = auto()
     EXIT = auto()
+    # without the native module alone: the mechanism's own calls
+    STOPPING = auto()
+    OUT_OF_MEMORY = auto()
     # messages and workers
     MESSAGE = auto()
     PEEK = auto()

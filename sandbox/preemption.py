@@ -1,8 +1,8 @@
 """How a state's step is bounded: by a signal to its thread (native/preempt.c), or by a hook that counts instructions.
 
 The first costs nothing until it is needed, ends slices to the millisecond, stops any loop and bounds memory; it needs
-the compiled module. The second works wherever ctypes does, but makes loops 2 to 3 times slower, and can't stop a state
-inside a frame that Lua can't suspend (a table.sort comparator, say), nor bound its memory.
+the compiled module. The second works wherever ctypes does, but makes loops 2 to 3 times slower, and knows an error of
+memory by its text alone.
 
 `LUSPOOL_PREEMPTION=signal|hook` chooses; by default the first is taken where it is there.
 """
@@ -10,11 +10,14 @@ inside a frame that Lua can't suspend (a table.sort comparator, say), nor bound 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
 from typing import Any, Final, Protocol
 
 import lupa.lua55
+
+from .calls import HostCalls, Scalar
 
 VARIABLE: Final = "LUSPOOL_PREEMPTION"
 
@@ -46,6 +49,13 @@ class Stepper(Protocol):
     def problem(self) -> bytes:
         """What a FAILED step died of."""
 
+    def where(self) -> bytes:
+        """The script's position where the last step was PREEMPTED or ended from outside; "" where that isn't known."""
+
+    @property
+    def used(self) -> int:
+        """Bytes of the state's heap. Between steps."""
+
     def close(self) -> None:
         """Let go of the interpreter. Only between steps; twice is harmless."""
 
@@ -57,10 +67,13 @@ class Mechanism(Protocol):
     library: bytes | None
     """The path of the native module that boot.lua loads, if there is one."""
 
-    def stepper(self, runtime: Any, handle: Any, drive: Any, memory: int) -> Stepper:  # noqa: ANN401 - lupa has no types
+    def calls(self, door: HostCalls) -> Callable[..., Scalar]:
+        """What a new state's library is to call: the door, or something in front of it."""
+
+    def stepper(self, runtime: Any, handle: Any, drive: Any, calls: Any, memory: int) -> Stepper:  # noqa: ANN401 - lupa has no types
         """For a state that boot.lua's `start` has given `handle`, in an interpreter `runtime` with boot.lua's `drive`.
 
-        `memory` is the limit in bytes, 0 for none.
+        `calls` is what was given by the function of this name; `memory` is the limit in bytes, 0 for none.
         """
 
 
@@ -76,7 +89,10 @@ class _Signal:
         self.library: bytes | None = os.fsencode(_preempt.__file__)
         self._stepper = _preempt.Stepper
 
-    def stepper(self, runtime: Any, handle: Any, _drive: Any, memory: int) -> Stepper:  # noqa: ANN401
+    def calls(self, door: HostCalls) -> Callable[..., Scalar]:
+        return door
+
+    def stepper(self, runtime: Any, handle: Any, _drive: Any, _calls: Any, memory: int) -> Stepper:  # noqa: ANN401
         return self._stepper(handle, runtime, memory)
 
 

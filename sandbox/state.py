@@ -103,12 +103,12 @@ class State:
         if self._waits:
             where = self._waiting_at()
         elif self._stepper is not None:
-            where = getattr(self._stepper, "where", bytes)()
+            where = self._stepper.where()
         return decode(where) or self._program.path
 
     def memory(self) -> int:
         """Bytes of the heap, or of what it is to be made from."""
-        return self._program.size if self._stepper is None else getattr(self._stepper, "used", 0)
+        return self._program.size if self._stepper is None else self._stepper.used
 
     def close(self) -> None:
         """Free the interpreter. A large heap is collected from inside first, where the interpreter lock is not held."""
@@ -145,8 +145,9 @@ class State:
             return self._failure("stopped", "the state was stopped")
         self._chunk = chunk
         way = mechanism()
+        calls = way.calls(self._door)
         self._runtime, start, drive, self._waiting_at, self._free = new_interpreter(
-            self._door,
+            calls,
             is_worker=self._worker,
             native=way.library,
             message_limit=limits.message,
@@ -157,7 +158,7 @@ class State:
         handle = start(self._runtime.compile(chunk.bytecode, mode="B"), chunk.helpers, arguments)
         # What was needed to begin is not held for as long as the state lives.
         self._program = self._door.program = replace(program, source=None, arguments=b"")
-        return way.stepper(self._runtime, handle, drive, limits.memory if limits.memory != UNLIMITED else 0)
+        return way.stepper(self._runtime, handle, drive, calls, limits.memory if limits.memory != UNLIMITED else 0)
 
     def _ended_by(self, end: int) -> Failure:
         """Why the script came to an end that it has not said itself."""

@@ -12,11 +12,14 @@ local error, type, next, setmetatable = raw.error, raw.type, raw.next, raw.setme
 local rawget, rawset = raw.rawget, raw.rawset
 local string_find = raw.string_find
 
+local native = native_library and package.loadlib(native_library, "luspool_open")()
+local coroutines = core.coroutines(raw, native)
+if not native then door = core.portable(raw, door, coroutines) end
 local kinds = core.kinds(raw)
 raw.public_type, raw.public_tostring = kinds.type, kinds.text
-local coroutines = core.coroutines(raw, native_library and package.loadlib(native_library, "luspool_open")())
 local parts = {}
 local environment = core.base(raw, kinds, door, parts)
+environment.error = coroutines.error or error
 environment.getmetatable, environment.ipairs, environment.pairs = getmetatable, ipairs, pairs
 
 --- Fetches a part and gives it what it may use.
@@ -107,7 +110,6 @@ string.dump = parts.absent("string.dump")
 
 -- What can stay inside one call of C for ever is replaced: the pattern functions, and calls that are done in pieces where
 -- they are long. Without the native module the replacements come with the first look for one of them.
-local native = coroutines.native
 local function in_pieces(name, ...) return parts.bounded[name](...) end
 local function replace(library, names, part)
   for name in raw.string_gmatch(names, "%a+") do

@@ -3,21 +3,21 @@ local raw, _, coroutines, _, parts = ...
 local create, resume, yield, running = raw.co_create, raw.co_resume, raw.co_yield, raw.co_running
 local isyieldable, status = raw.co_isyieldable, raw.co_status
 local error, select, type, bad_argument = raw.error, raw.select, raw.type, parts.support.bad_argument
-local REFUSED, suspension, is_main, is_leaving =
-  coroutines.REFUSED, coroutines.suspension, coroutines.is_main, coroutines.is_leaving
+local REFUSED, suspension, is_main, caught =
+  coroutines.REFUSED, coroutines.suspension, coroutines.is_main, coroutines.caught
 
 --- What a resumption gave: WAIT and PREEMPTED go up to our own resumer and the answer comes back down; all else is the
 --- script's. Where the resumer can't be suspended, a wait is refused and a preempted coroutine just goes on.
 local function relay(co, ok, ...)
   local reason = ok and suspension(co, select("#", ...), ...)
   if reason then return relay(co, resume(co, isyieldable() and yield(reason) or REFUSED)) end
-  if not ok and is_leaving() then coroutines.leave() end
+  if not ok then caught((...)) end
   return ok, ...
 end
 
 local function close(co)
   local ok, problem = raw.co_close(co)
-  if is_leaving() then coroutines.leave() end  -- a __close metamethod asked for it
+  if not ok then caught(problem) end  -- a __close metamethod may have ended the state
   return ok, problem
 end
 

@@ -52,19 +52,6 @@ local function driven(ok, ...)
   return reason == WAIT and 1 or reason == PREEMPTED and 2 or 0
 end
 
-local leaving = false   -- the state has asked for its own end
-
-local function interrupt() error("the state is ending", 0) end
-
---- Leaves the state for good, without the native module. Where Lua can't suspend what is running, every further instruction of the coroutine is an
---- error, so the script comes to none that could catch it; coroutine_library.lua carries that on to the resumer.
-local function leave()
-  leaving = true
-  if isyieldable() then yield(WAIT) end  -- comes back only if a resumer further up is in the way
-  raw.sethook(interrupt, "", 1)
-  interrupt()
-end
-
 --- The script's position on coroutine `co` (default: the running one), as "name:line": the innermost function that
 --- is the script's own. The guarded library's functions have no source, which is what tells them apart.
 local function position(co)
@@ -85,11 +72,12 @@ local function position(co)
 end
 
 return {
-  wait = wait, leave = native and native.leave or leave, position = position, suspension = suspension,
-  REFUSED = REFUSED, native = native,
+  wait = wait, suspend = suspend, position = position, suspension = suspension, REFUSED = REFUSED, native = native,
+
+  --- Ends the state at once: does not come back. (Without the native module, portable.lua sets it.)
+  leave = native and native.leave,
 
   is_main = function(co) return co == main end,
-  is_leaving = function() return leaving end,
 
   --- Makes `body` the main coroutine. Gives what the host's stepper knows the state by.
   start = function(body)

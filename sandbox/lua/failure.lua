@@ -1,10 +1,15 @@
 -- How a script fails, in words: tracebacks and error values that are not strings. Needed once, at the end, if at all.
-local raw, door, _, _, parts = ...
+local raw, door, coroutines, _, parts = ...
 local type, string_gsub, check_integer = raw.type, raw.string_gsub, parts.support.check_integer
 
 --- The traceback without the guarded library's own frames, which tell a script's author nothing.
 local function traceback(...)
   local text = raw.traceback(...)
+  if not coroutines.native then -- what are functions of Lua's own elsewhere are portable.lua's here
+    for name in raw.string_gmatch("pcall xpcall error", "%a+") do
+      text = string_gsub(text, "\n\t%[C%]: in upvalue '%?'\n\t%?:[%d:]* in (%a+ '" .. name .. "')", "\n\t[C]: in %1")
+    end
+  end
   text = string_gsub(text, "\n\t%?:[^\n]*\n\t%(%.%.%.tail calls%.%.%.%)", "")
   text = string_gsub(text, "\n\t%?:[^\n]*", "")
   text = string_gsub(text, "\n\t%[C%]: in [^\n]*'%?'", "")

@@ -24,7 +24,7 @@ local function read_all(reader)
     local piece = reader()
     if piece == nil or piece == "" then return table_concat(pieces, "", 1, count) end
     if type(piece) == "number" then piece = piece .. "" end
-    if type(piece) ~= "string" then error("reader function must return a string", 4) end -- 4: `load`'s caller
+    if type(piece) ~= "string" then support.raise("reader function must return a string") end
     count = count + 1
     pieces[count] = piece
   end

@@ -92,12 +92,12 @@ static int guarded_sort(lua_State *L) {
 
 /* A string that can't fit is refused before the work, as an error like Lua's own for one beyond its own limit. */
 static int guarded_rep(lua_State *L) {
-    size_t limit = memory_limit(L), length, separator = 0;
+    size_t length, separator = 0;
     long long count;
     if (lua_isstring(L, 1) && is_integer(L, 2, &count) && count > 0) {
         lua_tolstring(L, 1, &length);
         if (lua_isstring(L, 3)) lua_tolstring(L, 3, &separator);
-        if ((double)length * (double)count + (double)separator * (double)(count - 1) > (double)limit)
+        if (!make_room(L, (double)length * (double)count + (double)separator * (double)(count - 1)))
             return luaL_error(L, "resulting string too large");
     }
     return DO_IT(rep);

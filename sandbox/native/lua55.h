@@ -35,7 +35,7 @@ typedef void *(*lua_Alloc)(void *, void *, size_t, size_t);
 
 enum { LUA_OK, LUA_YIELD, LUA_ERRRUN, LUA_ERRSYNTAX, LUA_ERRMEM };
 enum { LUA_TNIL = 0, LUA_TNUMBER = 3, LUA_TSTRING, LUA_TTABLE, LUA_TFUNCTION };
-enum { LUA_GCCOUNT = 3, LUA_GCCOUNTB = 4 };
+enum { LUA_GCCOLLECT = 2, LUA_GCCOUNT, LUA_GCCOUNTB = 4 };
 enum { LUA_HOOKCOUNT = 3 };
 enum { LUA_MASKRET = 2, LUA_MASKCOUNT = 8 };
 enum { LUA_MULTRET = -1, LUA_VERSION_NUM = 505, FIRST_UPVALUE = -(INT_MAX / 2 + 1000) - 1 };

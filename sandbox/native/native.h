@@ -10,8 +10,8 @@
 /* preempt.c: whether the state that this thread steps is to end. Long loops in C look at it now and then. */
 int is_stopping(void);
 
-/* preempt.c: the bytes that the state may take, SIZE_MAX where there is no limit. */
-size_t memory_limit(lua_State *L);
+/* preempt.c: collects garbage where a string of so many bytes would not fit otherwise. 0: it never will. */
+int make_room(lua_State *L, double size);
 
 /* guards.c: puts `guard` into the table on top of the stack. */
 void add_guard(lua_State *L);

@@ -74,7 +74,8 @@ struct state {
     _Atomic int stop;       /* an outcome that ends the state, or 0; written by any thread, never taken back */
     size_t used;            /* bytes, to the byte */
     size_t limit;           /* bytes; SIZE_MAX: none */
-    size_t alarm;           /* growth beyond so many bytes is looked at: `limit`, or 0 while a refusal is outstanding */
+    size_t alarm;           /* growth beyond so many bytes is looked at: see `look`; 0 while a refusal is outstanding */
+    int collect;            /* the next hook is to collect garbage */
     void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
     size_t refused_size;    /* there is none */
 };
@@ -186,6 +187,18 @@ static _Noreturn void leave(struct thread *me, lua_State *L) {
     longjmp(me->driver, 1);
 }
 
+/* Where growth is looked at next: halfway to the limit, or at it when that is near. */
+static size_t next_alarm(const struct state *st) {
+    size_t left = st->used < st->limit ? st->limit - st->used : 0;
+    return left / 2 > st->limit / 16 ? st->used + left / 2 : st->limit;
+}
+
+static void collect(struct state *st, lua_State *L) {
+    st->collect = 0;
+    lua_gc(L, LUA_GCCOLLECT);
+    if (!st->refused_size) st->alarm = next_alarm(st);
+}
+
 static void return_hook(lua_State *L, lua_Debug *event) {
     struct thread *me = self;
     (void)event;
@@ -199,6 +212,7 @@ static void count_hook(lua_State *L, lua_Debug *event) {
     struct thread *me = self;
     (void)event;
     if (me->state->stop) leave(me, L);
+    if (me->state->collect) collect(me->state, L);
     if (me->pending && !lua_isyieldable(L)) {
         lua_sethook(L, return_hook, LUA_MASKRET, 0);
         return;
@@ -426,14 +440,22 @@ static void out_of_memory(struct state *st, const void *block) {
 }
 
 /* Whether a request for more must be refused. Lua repeats a refused request after a collection; if that is refused
-** too, or something else is asked for instead, then an error was raised for it, and the state ends whatever it does with it. */
+** too, or something else is asked for instead, then an error was raised for it, and the state ends whatever it does with it.
+**
+** Lua's string buffers, though, raise that error at once. What they make is hardly counted by Lua's collector, so a heap
+** full of garbage is no rare case: it is collected on the way to the limit, and a request for half of what is free fits. */
 static __attribute__((noinline, cold)) int refuse(struct state *st, void *block, size_t old, size_t new) {
     if (self == NULL || self->current == NULL || self->state != st || PyGILState_Check()) return 0;
     int repeated = st->refused_size == new && st->refused_block == block;
     if (st->refused_size && !repeated) out_of_memory(st, block);
-    if (st->used - old + new <= st->limit) {
+    size_t used = st->used - old + new;
+    if (used <= st->limit) {
+        if (!st->refused_size) {
+            st->collect = 1;
+            arm(self->current);
+        }
         st->refused_size = 0;
-        st->alarm = st->limit;
+        st->alarm = used + (st->limit - used) / 2;  /* should the hook be lost */
         return 0;
     }
     if (repeated) out_of_memory(st, block);
@@ -460,9 +482,12 @@ static void *allocate(void *ud, void *block, size_t old, size_t new) {
     return moved;
 }
 
-size_t memory_limit(lua_State *L) {
+int make_room(lua_State *L, double size) {
     void *ud;
-    return lua_getallocf(L, &ud) == allocate ? ((struct state *)ud)->limit : SIZE_MAX;
+    if (lua_getallocf(L, &ud) != allocate) return 1;
+    struct state *st = ud;
+    if ((double)st->used + size > (double)st->limit) collect(st, L);
+    return size <= (double)st->limit;
 }
 
 /* --- The Lua module: `package.loadlib(file, "luspool_open")()` ------------------------------------------------------ */
@@ -586,7 +611,10 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Stepper *made = (Stepper *)type->tp_alloc(type, 0);
     if (made == NULL) return NULL;
     made->state = (struct state *)(intptr_t)handle;
-    if (memory) made->state->limit = made->state->alarm = (size_t)memory;
+    if (memory) {
+        made->state->limit = (size_t)memory;
+        made->state->alarm = next_alarm(made->state);
+    }
     made->runtime = Py_NewRef(runtime);
     return (PyObject *)made;
 }

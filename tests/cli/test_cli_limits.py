@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-from luspool.sandbox.preemption import mechanism
-
 RIGHTS = ("-P", "load", "-P", "fs:read")
 LOOP = "while true do end"
 EAT = "local t = {} for i = 1, math.huge do t[i] = {i} end"
@@ -18,12 +16,6 @@ local is_good, problem = pcall(worker.receive, w)
 print(is_good, problem, worker.status(w))
 print("goes on")
 """
-
-
-@pytest.fixture(autouse=True)
-def _memory_is_bounded(request):
-    if "memory" in request.node.name and mechanism().name == "hook":
-        pytest.skip("2026-11-24: the portable mechanism does not bound memory yet")
 
 
 ENDED = r"false\tw\.lus(:\d)?: {} limit exceeded: .*\tdead\ngoes on\n"

@@ -186,7 +186,6 @@ def test_a_string_beyond_the_memory_limit_is_refused_before_the_work(printed):
     assert printed(source, limits={"memory": 4 << 20}) == [refused.format(2), refused.format(3), "100000"]
 
 
-@pytest.mark.skipif(mechanism().name != "signal", reason="2026-11-24: the portable hook can't stop such a state")
 @pytest.mark.parametrize(
     "source",
     [

@@ -12,6 +12,7 @@ from luspool.sandbox import codec
 from luspool.sandbox.compiler import compile_script, lazy_part, new_interpreter
 from luspool.sandbox.operations import Operation
 from luspool.sandbox.preemption import StepEnd, choose
+from .eaters import EAT, EATERS
 
 try:
     NATIVE = choose("signal")
@@ -37,7 +38,7 @@ class Native:
             self.door, is_worker=True, native=NATIVE.library, message_limit=1 << 20, memory_limit=memory
         )
         handle = start(runtime.compile(self.chunk.bytecode, mode="B"), self.chunk.helpers, None)
-        self.stepper = NATIVE.stepper(runtime, handle, None, memory)
+        self.stepper = NATIVE.stepper(runtime, handle, None, None, memory)
 
     def door(self, operation, *arguments):
         match operation:
@@ -236,44 +237,6 @@ def test_programs_in_programs_are_stopped_at_random_on_two_threads():
 
 
 # --- Memory
-
-
-EAT = "local function eat() local t = {} while true do t[#t + 1] = {t} end end "
-EATERS = {
-    "tables": EAT + "eat()",
-    "one table": "local t = {} for i = 1, 1e9 do t[i] = i end",
-    "a hash": "local t = {} for i = 1, 1e9 do t[i + 0.5] = true end",
-    "strings": "local t = {} for i = 1, 1e9 do t[i] = 'string ' .. i end",
-    "a string": "local s = 'x' while true do s = s .. s end",
-    "a buffer": "while true do pcall(string.gsub, ('x'):rep(100000), '.', ('y'):rep(1000)) end",
-    "coroutines": "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(print) end",
-    "suspended coroutines": """
-        local t = {} while true do t[#t + 1] = coroutine.wrap(function() coroutine.yield() end) t[#t]() end""",
-    "closures": "local t = {} for i = 1, 1e9 do t[i] = function() return i end end",
-    "recursion": "local function f(a) return 1 + f{a} end while true do pcall(f) end",
-    "a deep stack": "local function f() return 1 + f() end while true do pcall(f) end",
-    "many results": "local t = table.move({}, 1, 1, 1) while true do pcall(table.unpack, t, 1, 100000) end",
-    "a source": "while true do pcall(load, ('x = {} '):rep(200000)) end",
-    "a loop of pcall": EAT + "while true do pcall(eat) end",
-    "pcall in pcall": EAT + "while true do pcall(pcall, pcall, eat) end",
-    "an error handler": EAT + "while true do xpcall(eat, eat) end",
-    "an error handler of errors": EAT + "while true do xpcall(error, eat) end",
-    "a loop of coroutines": EAT + "while true do coroutine.resume(coroutine.create(eat)) end",
-    "pcall in a coroutine": EAT + "while true do coroutine.wrap(function() pcall(eat) coroutine.yield() end)() end",
-    "__close": EAT + """
-        local eater = setmetatable({}, {__close = eat})
-        while true do pcall(function() local x <close> = eater eat() end) end""",
-    "__close in a coroutine": EAT + """
-        local eater = setmetatable({}, {__close = eat})
-        while true do
-          local co = coroutine.create(function() local x <close> = eater coroutine.yield() end)
-          coroutine.resume(co) coroutine.close(co)
-        end""",
-    "a sort comparator": EAT + "while true do pcall(table.sort, {1, 2, 3}, eat) end",
-    "a gsub callback": EAT + "while true do pcall(string.gsub, 'abc', '.', eat) end",
-    "__tostring": EAT + "local t = setmetatable({}, {__tostring = eat}) while true do pcall(tostring, t) end",
-    "what the host gives": "local t = {} while true do pcall(function() t[#t + 1] = os.getenv('LARGE') .. #t end) end",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("source", EATERS.values(), ids=EATERS.keys())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from luspool.sandbox.preemption import mechanism
 from luspool.scheduler.protocol import Ended, Preempted, Returned, Slice
 
 CORPUS = sorted((Path(__file__).parents[2] / "preemption").glob("*.lus"))
@@ -66,7 +65,6 @@ def test_nobody_is_interrupted_for_nothing(lus):
     assert script.state.step(Slice(MILLISECOND, bytearray(b"\0"))) == Ended(Returned())
 
 
-@pytest.mark.skipif(mechanism().name != "signal", reason="2026-11-23: the portable hook can't stop such a state")
 @pytest.mark.parametrize(
     "source",
     [

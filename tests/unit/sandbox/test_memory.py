@@ -1,0 +1,82 @@
+"""A state that needs more memory than it may have is ended, whatever it catches, with either mechanism."""
+
+import pytest
+
+from luspool.sandbox import codec
+from luspool.scheduler.protocol import Ended, Failure, Preempted, Slice
+
+from .eaters import EAT, EATERS
+
+LIMIT = 2 << 20
+EVERY_SLICE = Slice(1_000_000, bytearray(b"\1"))
+
+NEAR_THE_LIMIT = {
+    "prints": "print(('y'):rep(n))",
+    "writes": "io.write(('y'):rep(n), n)",
+    "messages": "worker.message({('y'):rep(n), n})",
+    "inbox": "local m = worker.peek() t[#t + 1] = m",
+    "waits": "coroutine.wrap(function() return worker.peek() end)()",
+    "environment": "t[#t + 1] = os.getenv('HOME') .. #t",
+    "loads": "load('return ' .. n)()",
+    "parts": "fromjson('[1]') vector.create(8) table.sort{n, 1}",
+    "errors": "coroutine.wrap(function() error({n}) end)()",
+    "formats": "t[#t + 1] = ('%s'):format(setmetatable({}, {__tostring = function() return ('y'):rep(n) end}))",
+}
+
+
+@pytest.mark.parametrize("eater", sorted(EATERS.keys() - {"what the host gives"}))
+def test_who_needs_more_memory_is_ended_whatever_it_catches(lus, eater):
+    script = lus(EATERS[eater], limits={"memory": LIMIT}, held=("load",))
+    while isinstance(result := script.state.step(EVERY_SLICE), Preempted):
+        pass
+    assert isinstance(result, Ended)
+    assert result.outcome.kind == "memory"
+    assert "memory limit exceeded: more than 2 MiB of memory" in result.outcome.message
+
+
+@pytest.mark.parametrize("call", NEAR_THE_LIMIT.values(), ids=NEAR_THE_LIMIT.keys())
+def test_a_host_call_may_come_when_memory_is_almost_used_up(lus, call):
+    """The heap is filled to some bytes below the limit, a few more each time, and then the host is called."""
+    source = f"""
+        local size = ... local t, n, s = {{}}, 0, ("x"):rep(size)
+        local function fill() while true do n = n + 1 t[#t + 1] = s .. n end end
+        while true do pcall(fill) n = 0 pcall(function() {call} end) end
+    """
+    kinds = set()
+    for size in range(10, 2000, 123):
+        script = lus(source, limits={"memory": LIMIT}, held=("load", "env"), is_worker=True, arguments=(size,))
+        script.port.inbox.extend([b"\1" * 5000] * 20)
+        result = script.step()
+        assert isinstance(result, Ended)
+        kinds.add(result.outcome.kind)
+    assert kinds == {"memory"}
+
+
+def test_a_state_that_waits_with_a_full_heap_is_resumed(lus):
+    source = """
+        local t = {}
+        repeat t[#t + 1] = ("x"):rep(1000) .. #t until collectgarbage("count") > 1000
+        for i = 1, 50 do worker.message(worker.peek()) end
+    """
+    script = lus(source, limits={"memory": 1100 << 10}, is_worker=True)
+    for _ in range(50):
+        script.waits_for()
+        script.port.inbox.append(codec.encode(1))
+    outcome = script.end()
+    assert not isinstance(outcome, Failure) or outcome.kind == "memory"
+
+
+def test_a_script_that_stays_below_its_limit_is_not_ended(printed):
+    source = """
+        for i = 1, 300 do local s = ("x"):rep(300000) .. i end
+        for i = 1, 20 do local t = {} for j = 1, 10000 do t[j] = {} end end
+        print("done", pcall(error, "some memory"))
+    """
+    assert printed(source, limits={"memory": LIMIT}) == ["done\tfalse\tsome memory"]
+
+
+@pytest.mark.parametrize("catcher", ["pcall(eat)", "coroutine.resume(coroutine.create(eat))", "xpcall(eat, print)"])
+def test_nothing_is_done_after_the_error_was_caught(lus, catcher):
+    script = lus(f"{EAT} {catcher} print('survived')", limits={"memory": LIMIT})
+    assert script.failure().kind == "memory"
+    assert script.port.output == ""
