@@ -19,6 +19,7 @@ class Operation(IntEnum):
     # without the native module alone: the mechanism's own calls
     STOPPING = auto()
     OUT_OF_MEMORY = auto()
+    MAKE_ROOM = auto()
     # messages and workers
     MESSAGE = auto()
     PEEK = auto()

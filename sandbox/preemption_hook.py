@@ -118,6 +118,7 @@ class CountingStepper:
     """A `Stepper`; its contract is in `preemption`."""
 
     __slots__ = (
+        "_alarm",
         "_calls",
         "_co",
         "_deadline",
@@ -138,6 +139,7 @@ class CountingStepper:
         self._drive = drive
         self._calls = calls
         self._limit = memory
+        self._alarm = memory // 2
         self._end = 0
         self._problem = self._where = b""
         self._deadline: int | None = None
@@ -156,7 +158,9 @@ class CountingStepper:
         return self._deadline is not None and self._wanted[0] != 0 and time.monotonic_ns() >= self._deadline
 
     def pace(self, co: int) -> None:
-        """Choose after how many instructions the coroutine is looked at again."""
+        """Choose after how many instructions the coroutine is looked at again; collect what is halfway to the limit."""
+        if self._alarm and self.used > self._alarm:
+            self.collect()
         now = time.monotonic_ns()
         took, self._looked = now - self._looked, now
         if took > _LONG:
@@ -177,16 +181,27 @@ class CountingStepper:
         self._where = self._where or where
         self._bound(self.used + _ROOM)
 
+    def collect(self) -> None:
+        """Collect garbage; Lua does it too late, since it hardly counts large strings, and may fail for want of it."""
+        _collect(self._co, _COLLECT)
+        left = self._limit - self.used
+        self._alarm = self.used + left // 2 if left > self._limit // 8 else self._limit + _ROOM
+
     def has_room(self, size: int = 0) -> bool:
         """Whether so many bytes more are within the limit; if not, the state ends. Only for the thread that steps."""
         if not self._limit or self.used + size <= self._limit:
             return True
         if not self.is_ending():
-            _collect(self._co, _COLLECT)
+            self.collect()
             if self.used + size <= self._limit:
                 return True
             self.out_of_memory()
         return False
+
+    def make_room(self, size: Scalar) -> None:
+        """Collect garbage, if a string of so many bytes would not fit otherwise."""
+        if self._limit and isinstance(size, float) and self.used + size > self._limit:
+            self.collect()
 
     def step(self, nanoseconds: int, wanted: bytearray, /) -> int:
         if self._end or not self.has_room():
@@ -248,6 +263,9 @@ class MeteredCalls:
         if operation == Operation.OUT_OF_MEMORY:
             where = arguments[0]
             stepper.out_of_memory(where if isinstance(where, bytes) and where != b"?" else b"")
+            return None
+        if operation == Operation.MAKE_ROOM:
+            stepper.make_room(arguments[0])
             return None
         if operation == Operation.STOPPING:
             return stepper.is_ending() or self._door.is_ending()

@@ -3,7 +3,7 @@
 --
 -- Lua's own functions say where they were called from, and that is here, which tells a script's author nothing. So
 -- calls with wrong arguments are made by `failing`, and their errors get the script's position.
-local raw, _, _, _, parts = ...
+local raw, door, _, _, parts = ...
 local type, select, pcall, error, rawlen, rawget = raw.type, raw.select, raw.pcall, raw.error, raw.rawlen, raw.rawget
 local math_tointeger, getmetatable = raw.math_tointeger, raw.getmetatable
 local bounded, raise = parts.bounded, parts.support.raise
@@ -13,6 +13,7 @@ local insert, remove, move = raw.table_insert, raw.table_remove, raw.table_move
 local concat, sort, rep = raw.table_concat, raw.table_sort, raw.string_rep
 
 local MANY <const> = 500000
+local LARGE <const> = 100000 -- bytes, for which garbage may have to be collected first
 
 -- How the errors of these functions begin; any other is of a metamethod and stays as it is.
 local BEGINNINGS <const> = "bad argument #|wrong number of|invalid value %(|resulting string|object length|too many"
@@ -117,6 +118,7 @@ function guards.rep(...)
     local bytes = (0.0 + #(s .. "")) * count
     if separator then bytes = bytes + (0.0 + #(separator .. "")) * (count - 1) end
     if bytes > raw.max_string then raise("resulting string too large") end
+    if bytes > LARGE then door(MAKE_ROOM, bytes) end
     return rep(s, count, separator)
   end
   return failing("rep", rep, ...)

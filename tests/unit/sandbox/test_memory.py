@@ -24,7 +24,11 @@ NEAR_THE_LIMIT = {
 }
 
 
-@pytest.mark.parametrize("eater", sorted(EATERS.keys() - {"what the host gives"}))
+# Without the native module, Lua's own "too many results to unpack" is an error like any other; nothing grows.
+NOT_HERE = {"what the host gives", "many results"}
+
+
+@pytest.mark.parametrize("eater", sorted(EATERS.keys() - NOT_HERE))
 def test_who_needs_more_memory_is_ended_whatever_it_catches(lus, eater):
     script = lus(EATERS[eater], limits={"memory": LIMIT}, held=("load",))
     while isinstance(result := script.state.step(EVERY_SLICE), Preempted):

@@ -12,6 +12,7 @@ from luspool.sandbox import codec
 from luspool.sandbox.compiler import compile_script, lazy_part, new_interpreter
 from luspool.sandbox.operations import Operation
 from luspool.sandbox.preemption import StepEnd, choose
+
 from .eaters import EAT, EATERS
 
 try:
