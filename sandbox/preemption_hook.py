@@ -27,8 +27,8 @@ _MOST: Final = 100_000
 """Instructions between two looks at the clock: the fewest, and the most. The most are 1 to 5 ms of ordinary code; fewer
 cost more (measured: at 10,000 loops are 2.6 times slower than without, at 100,000 and more 2.2 times), but an
 instruction may be the call of a function in C that takes long."""
-_LONG: Final = 20_000_000
-"""Nanoseconds between two looks that are too many."""
+_LONG: Final = 8_000_000
+"""Nanoseconds of processor time between two looks that are too many."""
 _ROOM: Final = 64 << 10
 """Bytes that are kept free for host calls: the library's own work around one and Lua's stack, without the answer."""
 _MASK_COUNT: Final = 8
@@ -161,11 +161,11 @@ class CountingStepper:
         """Choose after how many instructions the coroutine is looked at again; collect what is halfway to the limit."""
         if self._alarm and self.used > self._alarm:
             self.collect()
-        now = time.monotonic_ns()
+        now = time.thread_time_ns()
         took, self._looked = now - self._looked, now
         if took > _LONG:
             self._instructions = _FIRST
-        elif self._instructions < _MOST:
+        elif self._instructions < _MOST and took < _LONG // 10:
             self._instructions = min(_MOST, self._instructions * 10)
         else:
             return
@@ -207,8 +207,8 @@ class CountingStepper:
         if self._end or not self.has_room():
             return self._end
         self._wanted = wanted
-        self._looked = time.monotonic_ns()
-        self._deadline = self._looked + nanoseconds if nanoseconds else None
+        self._looked = time.thread_time_ns()
+        self._deadline = time.monotonic_ns() + nanoseconds if nanoseconds else None
         self._where = b""
         self._bound(self._limit + _ROOM if self._limit else 0)
         _thread.stepper = self
