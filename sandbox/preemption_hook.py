@@ -166,9 +166,7 @@ class CountingStepper:
         if took > _LONG:
             self._instructions = _FIRST
         elif self._instructions < _MOST and took < _LONG // 10:
-            self._instructions = min(_MOST, self._instructions * 10)
-        else:
-            return
+            self._instructions = min(_MOST, self._instructions * 4)
         _lua.lua_sethook(co, _hook, _MASK_COUNT, self._instructions)
 
     def note(self, co: int) -> None:

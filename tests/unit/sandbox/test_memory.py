@@ -79,6 +79,13 @@ def test_a_script_that_stays_below_its_limit_is_not_ended(printed):
     assert printed(source, limits={"memory": LIMIT}) == ["done\tfalse\tsome memory"]
 
 
+@pytest.mark.parametrize("limit", [700, 900, 1200, 1600, 2000])  # KB
+def test_large_strings_that_are_garbage_do_not_count(printed, limit):
+    """Lua's string buffers fail without collecting garbage, and its collector hardly counts what they make."""
+    source = "for i = 1, 100 do local s = ('x'):rep(300000) end print('done')"
+    assert printed(source, limits={"memory": limit << 10}) == ["done"]
+
+
 @pytest.mark.parametrize("catcher", ["pcall(eat)", "coroutine.resume(coroutine.create(eat))", "xpcall(eat, print)"])
 def test_nothing_is_done_after_the_error_was_caught(lus, catcher):
     script = lus(f"{EAT} {catcher} print('survived')", limits={"memory": LIMIT})
