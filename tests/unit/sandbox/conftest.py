@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import replace
 
@@ -143,6 +144,17 @@ class Script:
         result = self.step()
         assert isinstance(result, Ended), result
         return result.outcome
+
+    def end_when_stopped(self):
+        """Step, stop the state from another thread as soon as it has written something, and how it ended."""
+        written = threading.Event()
+        write = self.port.write
+        self.port.write = lambda stream, data: (write(stream, data), written.set())
+        stopper = threading.Thread(target=lambda: (written.wait(), self.state.stop()))
+        stopper.start()
+        outcome = self.end()
+        stopper.join()
+        return outcome
 
     def failure(self):
         outcome = self.end()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 
 import lupa.lua55
 import pytest
@@ -196,11 +195,4 @@ def test_a_string_beyond_the_memory_limit_is_refused_before_the_work(printed):
 )
 def test_a_state_can_be_stopped_inside_of_a_pattern_function(lus, source):
     script = lus(f"print('inside') {source}")
-    inside = threading.Event()
-    write = script.port.write
-    script.port.write = lambda stream, data: (write(stream, data), inside.set())
-    stopper = threading.Thread(target=lambda: (inside.wait(), script.state.stop()))
-    stopper.start()
-    outcome = script.end()
-    stopper.join()
-    assert outcome.kind == "stopped"
+    assert script.end_when_stopped().kind == "stopped"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -77,12 +76,5 @@ def test_nobody_is_interrupted_for_nothing(lus):
 )
 def test_a_state_can_be_stopped_inside_of_anything(lus, source):
     script = lus(f"print('inside') {source}")
-    inside = threading.Event()
-    write = script.port.write
-    script.port.write = lambda stream, data: (write(stream, data), inside.set())
-    stopper = threading.Thread(target=lambda: (inside.wait(), script.state.stop()))
-    stopper.start()
-    outcome = script.end()
-    stopper.join()
-    assert outcome.kind == "stopped"
+    assert script.end_when_stopped().kind == "stopped"
     assert script.port.lines == ["inside"]
