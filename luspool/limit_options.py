@@ -5,35 +5,12 @@ The name of a limit is its flag without the dashes. Values are bytes, nanosecond
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from .scheduler.limits import OF_TREE, Limits, StateLimits, TreeLimits
-from .scheduler.units import (
-    UNLIMITED,
-    format_count,
-    format_duration,
-    format_size,
-    parse_count,
-    parse_duration,
-    parse_size,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """How the values of an option are written. `metavar` stands for one in help texts; `name` is what is counted."""
-
-    metavar: str
-    name: str
-    parse: Callable[[str], int]
-    format: Callable[[int], str]
-
-
-SIZE: Final = Unit("SIZE", "bytes", parse_size, format_size)
-TIME: Final = Unit("TIME", "nanoseconds", parse_duration, format_duration)
-COUNT: Final = Unit("N", "count", parse_count, format_count)
+from .scheduler.units import COUNT, SIZE, TIME, UNLIMITED, Unit, parse_duration
 
 
 @dataclass(frozen=True, slots=True)

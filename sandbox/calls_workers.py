@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
 from ..permissions import Origin, Pledge, PledgeError
-from ..scheduler.limits import Excess, StateLimits
+from ..scheduler.limits import MEASURES, Excess, StateLimits
 from ..scheduler.protocol import (
     ChildrenHaveMail,
     InboxHasMail,
@@ -16,7 +16,7 @@ from ..scheduler.protocol import (
     StateId,
     Thrown,
 )
-from ..scheduler.units import UNLIMITED, parse_duration, parse_size
+from ..scheduler.units import UNLIMITED
 from . import codec
 from .calls import RefusedError, Scalar, decode, encode
 from .calls_code import TooMuchSourceError, read_source
@@ -104,27 +104,19 @@ def _cancel(door: Door, child: StateId) -> None:
     door.port.cancel(child)
 
 
-_PARSERS: Final[Mapping[str, Callable[[str], int]]] = {
-    "memory": parse_size,
-    "cpu": parse_duration,
-    "time": parse_duration,
-    "message": parse_size,
-    "source": parse_size,
-}
-"""By name, the limits of a state (`StateLimits`)."""
+_OF_WORKERS: Final = tuple(field.name for field in fields(StateLimits))
 
 
 def _limit(door: Door, name: bytes, amount: float | bytes) -> None:
-    parse = _PARSERS.get(decode(name))
-    if parse is None:
-        raise RefusedError(
-            f"worker.limit: there is no limit '{decode(name)}' of a worker; there are {', '.join(_PARSERS)}"
-        )
+    kind = decode(name)
+    if kind not in _OF_WORKERS:
+        raise RefusedError(f"worker.limit: there is no limit '{kind}' of a worker; there are {', '.join(_OF_WORKERS)}")
+    text = decode(amount) if isinstance(amount, bytes) else f"{amount:.9f}".rstrip("0").rstrip(".")
     try:
-        value = parse(decode(amount) if isinstance(amount, bytes) else f"{amount:.9f}".rstrip("0").rstrip("."))
+        value = MEASURES[kind].unit.parse(text)
     except ValueError as error:
-        raise RefusedError(f"worker.limit: {decode(name)}: {error}") from None
-    stricter = replace(StateLimits(*[UNLIMITED] * len(_PARSERS)), **{decode(name): value})
+        raise RefusedError(f"worker.limit: {kind}: {error}") from None
+    stricter = StateLimits(**{**dict.fromkeys(_OF_WORKERS, UNLIMITED), kind: value})
     door.worker_limits = (door.worker_limits or door.limits).within(stricter)
 
 

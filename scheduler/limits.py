@@ -9,11 +9,10 @@ Sizes are bytes, times nanoseconds; `UNLIMITED` is an ordinary number that nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .units import UNLIMITED, format_count, format_duration, format_size
+from .units import COUNT, SIZE, TIME, UNLIMITED, Unit
 
 _SECOND: Final = 1_000_000_000
 _MINUTE: Final = 60 * _SECOND
@@ -83,18 +82,18 @@ class Measure:
 
     what: str
     """What there was too much of."""
-    format: Callable[[int], str]
+    unit: Unit
 
 
 MEASURES: Final = {
-    "memory": Measure("of memory", format_size),
-    "cpu": Measure("of processor time", format_duration),
-    "time": Measure("of wall time", format_duration),
-    "message": Measure("in one message", format_size),
-    "source": Measure("of source text", format_size),
-    "states": Measure("states", format_count),
-    "depth": Measure("workers below one another", format_count),
-    "output": Measure("of output", format_size),
+    "memory": Measure("of memory", SIZE),
+    "cpu": Measure("of processor time", TIME),
+    "time": Measure("of wall time", TIME),
+    "message": Measure("in one message", SIZE),
+    "source": Measure("of source text", SIZE),
+    "states": Measure("states", COUNT),
+    "depth": Measure("workers below one another", COUNT),
+    "output": Measure("of output", SIZE),
 }
 """By kind: the names of the limits, but for `mailbox`, which can't be exceeded. A failure's `kind` is one of these."""
 
@@ -114,8 +113,8 @@ class Excess:
 
     def __str__(self) -> str:
         measure = MEASURES[self.kind]
-        limit = measure.format(self.limit)
-        used = f"{measure.format(self.value)} {measure.what}, {limit} allowed"
+        limit = measure.unit.format(self.limit)
+        used = f"{measure.unit.format(self.value)} {measure.what}, {limit} allowed"
         if self.value <= self.limit:
             used = f"more than {limit} {measure.what}"
         return f"{self.kind} limit exceeded: {used}{OF_TREE if self.is_of_tree else ''}"

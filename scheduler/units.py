@@ -7,6 +7,8 @@ duration is a number with `ns`, `us`, `ms`, `s`, `m` or `h`, alone it is seconds
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 UNLIMITED: Final = 2**63 - 1
@@ -92,3 +94,18 @@ def format_count(count: int) -> str:
 def _short(number: float) -> str:
     """With as many places as tell something: 1.02, 12.5, 300."""
     return f"{number:.2f}".rstrip("0").rstrip(".") if number < 100 else f"{number:.0f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How amounts of a kind are written. `metavar` stands for one in help texts; `name` is what is counted."""
+
+    metavar: str
+    name: str
+    parse: Callable[[str], int]
+    format: Callable[[int], str]
+
+
+SIZE: Final = Unit("SIZE", "bytes", parse_size, format_size)
+TIME: Final = Unit("TIME", "nanoseconds", parse_duration, format_duration)
+COUNT: Final = Unit("N", "count", parse_count, format_count)
