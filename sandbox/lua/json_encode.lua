@@ -57,29 +57,6 @@ local function quote(job, text, depth)
   return quoted
 end
 
---- Sorts list[1..count] of strings, by merging; gives a sorted list, this one or another. In Lua, so that the sorting
---- of many can be interrupted.
-local function sorted(list, count)
-  local other, width = {}, 1
-  while width < count do
-    for low = 1, count, 2 * width do
-      local middle, high = low + width, low + 2 * width
-      if middle > count + 1 then middle = count + 1 end
-      if high > count + 1 then high = count + 1 end
-      local left, right = low, middle
-      for at = low, high - 1 do
-        if right >= high or left < middle and list[left] <= list[right] then
-          other[at], left = list[left], left + 1
-        else
-          other[at], right = list[right], right + 1
-        end
-      end
-    end
-    list, other, width = other, list, 2 * width
-  end
-  return list
-end
-
 --- The keys of a table as `members` gives them.
 local function sorted_members(job, t, depth)
   local names, keys, count = {}, {}, 0
@@ -94,7 +71,7 @@ local function sorted_members(job, t, depth)
     count = count + 1
     names[count], keys[name] = name, key
   end
-  names = sorted(names, count)
+  parts.bounded.sort(names) -- which can be interrupted
   local order = {}
   for i = 1, count do
     order[2 * i - 1], order[2 * i] = keys[names[i]], quote(job, names[i], depth) .. ":"
