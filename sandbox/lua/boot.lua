@@ -117,7 +117,9 @@ local function replace(library, names, part)
   end
   return lazy_library(library, native and part or "guarded_" .. part)
 end
-environment.string = replace(string, "find match gmatch gsub rep", "strings")
+if not native then parts.own = { upper = string.upper, lower = string.lower } end -- for guards.lua; `raw` is full
+environment.string = replace(string, native and "find match gmatch gsub rep"
+  or "find match gmatch gsub rep format reverse upper lower", "strings")
 environment.table = replace(table, "insert remove move concat sort", "tables")
 environment.math, environment.utf8 = math, utf8
 environment.coroutine = lazy_library({}, "coroutine_library")

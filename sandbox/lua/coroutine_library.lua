@@ -6,6 +6,16 @@ local error, select, type, bad_argument = raw.error, raw.select, raw.type, parts
 local REFUSED, suspension, is_main, caught =
   coroutines.REFUSED, coroutines.suspension, coroutines.is_main, coroutines.caught
 
+-- The host's hook counts the instructions of each coroutine by itself, so many short ones may never be looked at.
+local resumed = 0
+
+local function count()
+  resumed = resumed + 1
+  if resumed < 20 then return end
+  resumed = 0
+  caught()
+end
+
 --- What a resumption gave: WAIT and PREEMPTED go up to our own resumer and the answer comes back down; all else is the
 --- script's. Where the resumer can't be suspended, a wait is refused and a preempted coroutine just goes on.
 local function relay(co, ok, ...)
@@ -36,12 +46,16 @@ local library = {
   create = create, status = status,
   resume = function(co, ...)
     if type(co) ~= "thread" then bad_argument(1, "resume", "thread", co) end
+    count()
     return relay(co, resume(co, ...))
   end,
   wrap = function(f)
     if type(f) ~= "function" then bad_argument(1, "wrap", "function", f) end
     local co = create(f)
-    return function(...) return unwrap(co, relay(co, resume(co, ...))) end
+    return function(...)
+      count()
+      return unwrap(co, relay(co, resume(co, ...)))
+    end
   end,
   -- The main coroutine is to a script what Lua's main thread is to a program: it can't yield and can't be closed.
   yield = function(...)

@@ -14,6 +14,7 @@ local concat, sort, rep = raw.table_concat, raw.table_sort, raw.string_rep
 
 local MANY <const> = 500000
 local LARGE <const> = 100000 -- bytes, for which garbage may have to be collected first
+local SMALL <const> = 1000   -- bytes, that are not worth counting
 
 -- How the errors of these functions begin; any other is of a metamethod and stays as it is.
 local BEGINNINGS <const> = "bad argument #|wrong number of|invalid value %(|resulting string|object length|too many"
@@ -32,6 +33,21 @@ end
 --- A call that may well fail.
 local function failing(name, own, ...)
   return settle(name, pcall(own, ...))
+end
+
+local half, eighth, made = raw.max_string / 2, raw.max_string / 8, 0
+
+--- Gives `text`. Large strings that Lua's library makes are hardly counted by Lua's collector, and to make one fails
+--- where memory is full of garbage; so it is collected after every so many bytes of them, if memory is half used.
+local function counted(text)
+  if #text > SMALL then
+    made = made + #text
+    if made > eighth then
+      made = 0
+      door(MAKE_ROOM, half)
+    end
+  end
+  return text
 end
 
 local function has_any_length(t)
@@ -99,7 +115,7 @@ function guards.concat(...)
       return bounded.concat(t, separator, first, last)
     end
   end
-  return failing("concat", concat, ...)
+  return counted(failing("concat", concat, ...))
 end
 
 function guards.sort(...)
@@ -119,9 +135,25 @@ function guards.rep(...)
     if separator then bytes = bytes + (0.0 + #(separator .. "")) * (count - 1) end
     if bytes > raw.max_string then raise("resulting string too large") end
     if bytes > LARGE then door(MAKE_ROOM, bytes) end
-    return rep(s, count, separator)
+    return counted(rep(s, count, separator))
   end
   return failing("rep", rep, ...)
+end
+
+function guards.format(...)
+  return counted(failing("format", raw.string_format, ...))
+end
+
+function guards.reverse(...)
+  return counted(failing("reverse", raw.string_reverse, ...))
+end
+
+function guards.upper(...)
+  return counted(failing("upper", parts.own.upper, ...))
+end
+
+function guards.lower(...)
+  return counted(failing("lower", parts.own.lower, ...))
 end
 
 return guards

@@ -22,7 +22,7 @@ local function leave()
   error()
 end
 
---- To be called with each error that something has caught. Does not come back if the state is to end.
+--- To be called with each error that something has caught, or without one now and then. Does not come back if the state is to end.
 local function caught(problem)
   if problem == NO_MEMORY then host(OUT_OF_MEMORY, coroutines.position()) end
   if host(STOPPING) then leave() end

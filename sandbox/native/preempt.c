@@ -211,6 +211,7 @@ static void return_hook(lua_State *L, lua_Debug *event) {
 static void count_hook(lua_State *L, lua_Debug *event) {
     struct thread *me = self;
     (void)event;
+    if (me->state->refused_size) end_by(me->state, OUT_OF_MEMORY);
     if (me->state->stop) leave(me, L);
     if (me->state->collect) collect(me->state, L);
     if (me->pending && !lua_isyieldable(L)) {
@@ -462,6 +463,8 @@ static __attribute__((noinline, cold)) int refuse(struct state *st, void *block,
     st->refused_block = block;
     st->refused_size = new;
     st->alarm = 0;
+    self->pending = 1;  /* should the hook come before a second request, there was none, but an error */
+    arm(self->current);
     return 1;
 }
 

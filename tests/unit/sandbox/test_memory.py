@@ -86,6 +86,36 @@ def test_large_strings_that_are_garbage_do_not_count(printed, limit):
     assert printed(source, limits={"memory": limit << 10}) == ["done"]
 
 
+HONEST = {
+    "concat": """
+        local t = {} for i = 1, 1000 do t[i] = ("x"):rep(1000) end
+        for i = 1, 200 do local u = table.concat(t) u = nil end""",
+    "format": 'local s = ("x"):rep(1000000) for i = 1, 100 do local u = ("%s%s"):format(s, s) end',
+    "upper and reverse": """
+        local s = ("x"):rep(2000000)
+        for i = 1, 20 do local u = s:upper() u = nil local v = s:reverse() v = nil end""",
+    "rep beside tables": """
+        local t = {} repeat t[#t + 1] = {} until collectgarbage("count") > 4000
+        for i = 1, 3000 do local s = ("z"):rep(50000) .. i end""",
+    "gsub": 'local s = ("x"):rep(10000) for i = 1, 30 do local u = s:gsub("x", ("y"):rep(100)) end',
+}
+
+
+@pytest.mark.parametrize("source", HONEST.values(), ids=HONEST.keys())
+def test_half_of_the_memory_can_be_used_however_large_its_garbage(printed, source):
+    assert printed(f"{source} print('done')", limits={"memory": 8 << 20}) == ["done"]
+
+
+def test_a_large_string_that_did_not_fit_ends_the_state_whoever_catches_that(lus):
+    source = """
+        pcall(function() local t, s = {}, ('x'):rep(3000000) while true do t[#t + 1] = s:upper() end end)
+        print('goes on')
+    """
+    script = lus(source, limits={"memory": 8 << 20})
+    assert script.failure().kind == "memory"
+    assert script.port.output == ""
+
+
 @pytest.mark.parametrize("catcher", ["pcall(eat)", "coroutine.resume(coroutine.create(eat))", "xpcall(eat, print)"])
 def test_nothing_is_done_after_the_error_was_caught(lus, catcher):
     script = lus(f"{EAT} {catcher} print('survived')", limits={"memory": LIMIT})
