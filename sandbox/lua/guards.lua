@@ -59,11 +59,12 @@ local function is_text(value)
   return value == nil or type(value) == "string" or type(value) == "number"
 end
 
-local function is_place(value)
+--- Of an argument that may be left out.
+local function is_integer(value)
   return value == nil or math_tointeger(value)
 end
 
-local guards = { failing = failing }
+local guards = { failing = failing, is_integer = is_integer }
 
 function guards.insert(...)
   local count, t, position, value = select("#", ...), ...
@@ -110,7 +111,7 @@ end
 
 function guards.concat(...)
   local t, separator, first, last = ...
-  if type(t) == "table" and is_text(separator) and is_place(first) and is_place(last) then
+  if type(t) == "table" and is_text(separator) and is_integer(first) and is_integer(last) then
     if has_any_length(t) or last and math_tointeger(last) > MANY then
       return bounded.concat(t, separator, first, last)
     end

@@ -10,6 +10,7 @@ local type, math_tointeger = raw.type, raw.math_tointeger
 local find, match, gmatch, gsub = raw.string_find, raw.string_match, raw.string_gmatch, raw.string_gsub
 local sub, concat, unpack = raw.string_sub, raw.table_concat, raw.table_unpack
 local matcher, failing, raise = parts.matcher, parts.guards.failing, parts.support.raise
+local is_integer, plain_find, PLAIN_BEGINNING = parts.guards.is_integer, parts.plain.find, parts.plain.BEGINNING
 local search = matcher.search
 local OPEN <const>, CLOSE <const>, POSITION <const>, FAULT <const> = 2, 3, 4, 8  -- as in matcher.lua
 
@@ -65,10 +66,6 @@ local function text_of(value)
   return type(value) == "string" and value or type(value) == "number" and value .. "" or nil
 end
 
-local function is_integer(value)
-  return value == nil or math_tointeger(value)
-end
-
 local function first_place(init, size)
   local place = init == nil and 1 or math_tointeger(init)
   if place > 0 then return place end
@@ -99,20 +96,12 @@ local function captures(m, start, stop, whole)
   return found, count
 end
 
--- Lua's own search takes the product of both lengths at worst. Here a text's beginning is looked for, and the rest
--- compared, at each place in turn.
-local BEGINNING <const> = 64
-
-local function find_plain(s, text, at)
-  local size, beginning, steps = #text, sub(text, 1, BEGINNING), 0
-  while true do
-    local start = find(s, beginning, at, true)
-    if not start or start + size - 1 > #s then return nil end
-    if sub(s, start, start + size - 1) == text then return start, start + size - 1 end
-    steps = steps + 1 + size // 16
+local function find_within_budget(s, text, at)
+  local cost, steps = 1 + #text // 16, 0
+  return plain_find(s, text, at, function()
+    steps = steps + cost
     if steps > matcher.STEPS + #s then raise(matcher.too_long({ s = s, pattern = text })) end
-    at = start + 1
-  end
+  end)
 end
 
 local patterns = {}
@@ -123,8 +112,8 @@ function patterns.find(...)
   if not (s and pattern and is_integer(init)) then return failing("find", find, ...) end
   local at = first_place(init, #s)
   if plain or not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
-    if #pattern <= BEGINNING or #s <= HARMLESS // #pattern then return find(s, pattern, init, true) end
-    return find_plain(s, pattern, at)
+    if #pattern <= PLAIN_BEGINNING or #s <= HARMLESS // #pattern then return find(s, pattern, init, true) end
+    return find_within_budget(s, pattern, at)
   end
   if #s <= measured(pattern) then return find(s, pattern, init) end
   if at > #s + 1 then return nil end

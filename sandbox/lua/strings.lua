@@ -4,24 +4,13 @@ local support, lists = parts.support, parts.lists
 local type, byte, sub = raw.type, raw.string_byte, raw.string_sub
 local find, unpack, concat = raw.string_find, raw.string_unpack, raw.table_concat
 local check_string, complain = support.check_string, support.complain
+local find_plain = parts.plain.find
 
 --- # Strings
 --- These are methods of strings, too: `s:trim()`. All count bytes, as Lua's own functions do.
 
 local library = {}
 local UNLIMITED <const> = 0x7fffffffffffffff
-
--- A plain search takes the product of both lengths at worst, in C, where nothing can stop it. So C looks for this much
--- of a separator and the rest is compared here.
-local HEAD <const> = 64
-
-local function find_plain(s, separator, from)
-  if #separator <= HEAD then return find(s, separator, from, true) end
-  local head = sub(separator, 1, HEAD)
-  local at = find(s, head, from, true)
-  while at and sub(s, at, at + #separator - 1) ~= separator do at = find(s, head, at + 1, true) end
-  return at
-end
 
 local function split_bytes(s, limit)
   local pieces, size = {}, #s

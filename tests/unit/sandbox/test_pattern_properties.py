@@ -82,9 +82,10 @@ PORTABLE = """
     raw.max_string = math.maxinteger
     function parts.bounded(...) %s end
     function parts.matcher(...) %s end
+    function parts.plain(...) %s end
     function parts.guards(...) %s end
     function parts.patterns(...) %s end
-    for _, name in ipairs({ "bounded", "matcher", "guards", "patterns" }) do
+    for _, name in ipairs({ "bounded", "matcher", "plain", "guards", "patterns" }) do
       parts[name] = parts[name](raw, nil, nil, nil, parts)
     end
     local string = setmetatable({}, { __index = string })
@@ -97,7 +98,7 @@ PORTABLE = """
 def test_the_portable_matcher_gives_what_lua_gives():
     """Where no pattern counts as harmless, so that all go to the matcher."""
     folder = Path(sandbox.__file__).parent / "lua"
-    names = ("raw", "bounded", "matcher", "guards", "patterns")
+    names = ("raw", "bounded", "matcher", "plain", "guards", "patterns")
     sources = [(folder / f"{name}.lua").read_text() for name in names]
     assert "HARMLESS <const> = 100000000" in sources[-1]
     sources[-1] = sources[-1].replace("HARMLESS <const> = 100000000", "HARMLESS <const> = 0")
