@@ -1,7 +1,7 @@
 """The host call of lua/strings.lua: text from one encoding to another.
 
-All codecs are made when this module is imported: a host that the operating system has walled in can read no module of
-Python's library any more. Loading the tables of all single-byte encodings takes about 3 ms.
+A host that the operating system has walled in can read no module of Python's library any more, so the tables of all
+encodings are loaded before that (`encodings`); it takes about 3 ms, which nobody else pays who does not need one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import codecs
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from .calls import RefusedError, Scalar, decode
@@ -40,7 +41,9 @@ def _key(name: str) -> str:
     return name.lower().translate(dict.fromkeys(map(ord, "-_ ")))
 
 
-def _encodings() -> dict[str, _Encoding]:
+@cache
+def encodings() -> Mapping[str, _Encoding]:
+    """By name, without case, dashes and spaces. Made at the first call."""
     known = [
         _Encoding("utf-8", codecs.utf_8_decode, codecs.utf_8_encode),
         _Encoding("utf-16le", codecs.utf_16_le_decode, codecs.utf_16_le_encode),
@@ -58,13 +61,10 @@ def _encodings() -> dict[str, _Encoding]:
     return by_key | {alias: by_key[key] for alias, key in aliases.items()}
 
 
-_ENCODINGS: Final = _encodings()
-
-
 def _encoding(argument: int, given: bytes) -> _Encoding:
     name = decode(given)
     try:
-        return _ENCODINGS[_key(name)]
+        return encodings()[_key(name)]
     except KeyError:
         shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
         raise RefusedError(f"bad argument #{argument} to 'transcode' (unknown encoding '{shown}')") from None

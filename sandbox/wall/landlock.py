@@ -58,7 +58,10 @@ def abi() -> int:
 
 def probe() -> str:
     """What the kernel can restrict, in words. As `abi`."""
-    version = abi()
+    return _words(abi())
+
+
+def _words(version: int) -> str:
     kinds = ["files"]
     if version >= _NETWORK_ABI:
         kinds.append("TCP")
@@ -73,9 +76,8 @@ def enforce(readable: Iterable[str], writable: Iterable[str]) -> str:
     This thread and those that it starts are bound, so there must be no other. Paths that do not exist are left out.
     See `openings` for those that lead into the kernel's own trees.
     """
-    words = probe()
-    numbers = architecture().numbers
     version = abi()
+    numbers = architecture().numbers
     handled = (1 << _FILE_RIGHTS_BY_ABI[min(version, _NEWEST)]) - 1
     # An older kernel takes a longer record where what it doesn't know is 0.
     network = _NETWORK if version >= _NETWORK_ABI else 0
@@ -89,7 +91,7 @@ def enforce(readable: Iterable[str], writable: Iterable[str]) -> str:
         kernel.call(numbers["landlock_restrict_self"], ruleset, 0)
     finally:
         os.close(ruleset)
-    return words
+    return _words(version)
 
 
 def openings(paths: Iterable[str]) -> list[str]:

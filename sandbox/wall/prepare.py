@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 import traceback
 
-from .. import compiler
+from .. import calls_text, compiler
 from ..preemption import mechanism
 
 
 def prepare() -> None:
     """Load what a host would otherwise read from files of its own, or import, later. Repeatable. As `mechanism`.
 
-    The text of the states' library; the native module, which every state opens again by its path, or the executable
-    memory of the portable hook; the time zone. What Python imports late is what it needs to show a traceback, different
-    in each version: so one is made. tests/wall/test_inside.py sees to it that nothing more is imported behind the wall.
+    The text of the states' library; the tables of encodings; the native module, which every state opens again by its
+    path, or the executable memory of the portable hook; the time zone. What Python imports late is what it needs to
+    show a traceback, different in each version: so one is made. tests/wall/test_inside.py sees to it that nothing more
+    is imported behind the wall.
     """
     compiler.library()
+    calls_text.encodings()
     mechanism()
     time.localtime()
     try:
