@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from . import errors, report
 from .errors import UsageError, is_debugging
 from .interrupts import Interrupts
+from .limit_options import with_flag
 from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
 from .request import Request
 from .scheduler import wire
@@ -56,9 +57,8 @@ class _Audience:
     def started(self) -> None:
         limit = self._options.limits.tree.time
         if limit != UNLIMITED:
-            self._interrupts.set_deadline(
-                limit / 1e9 + DEADLINE_GRACE_SECONDS, _overdue_text(display_name(self._options.script), limit)
-            )
+            text = _overdue_text(display_name(self._options.script), self._options.limits)
+            self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
 
     def stuck(self, stuck: wire.Stuck) -> None:
         self._root_failure = self._root_failure or stuck.kind
@@ -129,10 +129,12 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     return audience.exit_status(ended)
 
 
-def _overdue_text(name: str, limit: int) -> str:
+def _overdue_text(name: str, limits: Limits) -> str:
     """What is said where the host did not end a program in time."""
+    limit = limits.tree.time
+    excess = f"{name}: {Excess('time', limit, limit, is_of_tree=True)}"
     return (
-        f"{name}: {Excess('time', limit, limit, is_of_tree=True)} (raise it with --timeout)\n"
+        f"{with_flag('time', excess, limits)}\n"
         f"  Nothing was heard of its end for {DEADLINE_GRACE_SECONDS:g} s more. Does anybody read its output?"
     )
 

@@ -94,14 +94,13 @@ class StatePort:
             allowed = self._machine.wrote(self._state, len(data))
             if self._machine.stoppable:
                 self._dispatcher.wake()
-        piece = data if allowed == len(data) else data[:allowed]
-        self._outside(lambda: self._announcer.write(self._state, stream, piece))
+        self._outside(self._announcer.write, self._state, stream, data[:allowed])
 
-    def _outside(self, call: Callable[[], None]) -> None:
+    def _outside(self, call: Callable[..., None], *arguments: object) -> None:
         """Make a call that may come to the host's owner: how long that takes is no fault of the state."""
         state = self._state
         state.is_outside = True
-        call()
+        call(*arguments)
         if state.stop_asked_at:
             state.stop_asked_at = time.monotonic_ns()
         state.is_outside = False

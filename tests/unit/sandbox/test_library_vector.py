@@ -77,6 +77,15 @@ def test_python_refuses_a_vector_beyond_the_limit_before_copying_it():
         codec.encode([bytearray(1000)], limits=codec.Limits(max_bytes=100))
 
 
+def both_sides_refuse(lus, data):
+    with pytest.raises(codec.CodecError):
+        codec.decode(data)
+    script = lus("print(pcall(worker.peek))", is_worker=True)
+    script.port.inbox.append(data)
+    script.end()
+    assert script.port.lines[0].startswith("false\tmalformed message")
+
+
 @pytest.mark.parametrize(
     "definition",
     [b"\x02\x02\0\0\0\x62\x01a\x01b", b"\x02\x00\0\0\0"],
@@ -84,12 +93,7 @@ def test_python_refuses_a_vector_beyond_the_limit_before_copying_it():
 )
 def test_a_malformed_vector_is_an_error_on_both_sides(lus, definition):
     data = b"\x01\x01\x01\0\0\0\0\0\x01\0\0\0" + definition + b"\xb1\x01\0\0\0\x01\0\0\0"
-    with pytest.raises(codec.CodecError):
-        codec.decode(data)
-    script = lus("print(pcall(worker.peek))", is_worker=True)
-    script.port.inbox.append(data)
-    script.end()
-    assert script.port.lines[0].startswith("false\tmalformed message")
+    both_sides_refuse(lus, data)
 
 
 @pytest.mark.parametrize("position", [0, 2])
@@ -97,9 +101,4 @@ def test_a_vector_has_no_other_position(lus, position):
     data = (
         b"\x01\x01\x01\0\0\0\0\0\x01\0\0\0\x02\x01\0\0\0\x61\x01a\xb1" + position.to_bytes(4, "little") + b"\x01\0\0\0"
     )
-    with pytest.raises(codec.CodecError):
-        codec.decode(data)
-    script = lus("print(pcall(worker.peek))", is_worker=True)
-    script.port.inbox.append(data)
-    script.end()
-    assert script.port.lines[0].startswith("false\tmalformed message")
+    both_sides_refuse(lus, data)
