@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .events import TreeResult
+from .events import TreeOutcome, TreeResult
+from .limits import Excess
 from .protocol import Condition, Failure, Runnable, StateId
 
 
@@ -48,4 +49,29 @@ class AskForInput:
     """A state waits for standard input, and no earlier ask is still unanswered."""
 
 
-Instruction = ReportFailure | ReportDeadlock | ReportTreeEnd | AskForInput
+@dataclass(frozen=True, slots=True)
+class ReportRootEnd:
+    """The root of a tree on several hosts has ended; the tree has not."""
+
+    root: StateId
+    outcome: TreeOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class ReportExcess:
+    """A tree on several hosts has used more than it may: its root is to end for that, wherever it is."""
+
+    root: StateId
+    excess: Excess
+
+
+@dataclass(frozen=True, slots=True)
+class AskForEndBelow:
+    """This state has ended, and all below it is to end, some of which may be in other hosts."""
+
+    state: StateId
+
+
+Instruction = (
+    ReportFailure | ReportDeadlock | ReportTreeEnd | AskForInput | ReportRootEnd | ReportExcess | AskForEndBelow
+)

@@ -69,6 +69,16 @@ class TreeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a part of a tree has used of the tree's limits, in their units."""
+
+    states: int = 0
+    memory: int = 0
+    cpu: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """All limits of one tree: those that its root has, and those of the tree."""
 

@@ -109,15 +109,16 @@ class Machine:
     def create(self, parent: State, spec: object, size: int, limits: StateLimits) -> StateId:
         """See `Port.create`. A cancelled parent, and one that exceeds a limit by this, gets the id of a dead child."""
         tree = parent.tree
-        if len(tree.states) >= tree.limits.states:
-            self.exceed(parent, Excess("states", tree.limits.states, len(tree.states) + 1, is_of_tree=True))
+        states = self._population(tree)
+        if states >= tree.limits.states:
+            self.exceed(parent, Excess("states", tree.limits.states, states + 1, is_of_tree=True))
         elif parent.depth >= tree.limits.depth:
             self.exceed(parent, Excess("depth", tree.limits.depth, parent.depth + 1, is_of_tree=True))
+        child_id = self._next_id()
         if parent.phase is _ENDED or parent.excess is not None:
-            self.last_id += 1
-            return StateId(self.last_id)
+            return child_id
         closest_ancestor(parent)  # keeps the chain of a relay of workers, each creating the next, from growing
-        child = self._add(tree, parent, spec, size=size, limits=limits.within(parent.limits))
+        child = self._add(State(child_id, tree, parent, spec, limits.within(parent.limits)), size)
         parent.children[child.id] = child
         self._check_memory(tree)
         return child.id
@@ -208,7 +209,7 @@ class Machine:
     def wrote(self, state: State, size: int) -> int:
         """`state` wants to write `size` bytes: how many of them it may."""
         tree = state.tree
-        left = tree.limits.output - tree.output
+        left = max(0, tree.limits.output - tree.output - tree.elsewhere.output)
         tree.output += min(size, left)
         if size > left:
             self.exceed(state, Excess("output", tree.limits.output, tree.limits.output, is_of_tree=True))
@@ -218,10 +219,10 @@ class Machine:
 
     def create_root(self, spec: object, limits: Limits) -> StateId:
         """A new tree; its root is at the tail of the run queue."""
-        tree = Tree(StateId(self.last_id + 1), limits)
+        tree = Tree(self._next_id(), limits)
         self.trees[tree.root] = tree
         own = replace(limits.state, memory=min(limits.state.memory, limits.tree.memory))
-        return self._add(tree, None, spec, size=0, limits=own).id
+        return self._add(State(tree.root, tree, None, spec, own), 0).id
 
     def take_ready(self) -> State | None:
         """The state whose turn it is, RUNNING from now until `stepped` says how its step ended."""
@@ -270,8 +271,9 @@ class Machine:
             excess = Excess("cpu", state.limits.cpu, state.cpu)
         if excess is not None:
             self.exceed(state, excess)
-        if tree.cpu > tree.limits.cpu:
-            self.exceed_tree(tree, Excess("cpu", tree.limits.cpu, tree.cpu, is_of_tree=True))
+        used = tree.cpu + tree.elsewhere.cpu
+        if used > tree.limits.cpu:
+            self.exceed_tree(tree, Excess("cpu", tree.limits.cpu, used, is_of_tree=True))
         self._check_memory(tree)
 
     def input_arrived(self, *, end: bool = False) -> None:
@@ -349,7 +351,9 @@ class Machine:
         if isinstance(condition, InboxHasRoom):
             child = state.children.get(condition.child) or self._dead_child(state, condition.child)
             return child is None or child.phase is _ENDED or child.inbox.fits(condition.size)
-        return self.input_seen > condition.seen or self.input_ended
+        if isinstance(condition, InputArrived):
+            return self.input_seen > condition.seen or self.input_ended
+        return True  # a wait of machines that are one of several
 
     def _children_have_mail(self, state: State, condition: ChildrenHaveMail) -> bool:
         own = state.children
@@ -421,21 +425,26 @@ class Machine:
             tree.outcome = outcome
             if isinstance(outcome, Failure):
                 self.instructions.append(ReportFailure(outcome, state.id, tree.root))
+            self._root_ended(outcome)
             self._retire(state)
         if state.is_root and isinstance(outcome, Exited):
             self._end_tree(tree)
         else:
             self._settle(tree)
 
+    def _root_ended(self, outcome: Outcome) -> None:
+        """For a machine that is one of several."""
+
     def _end_descendants(self, state: State) -> None:
-        for descendant in descendants(state):
+        for descendant in descendants(state.tree, state.id):
             self._strip(descendant)
             self._forget(descendant)
         state.children.clear()
 
     def _check_memory(self, tree: Tree) -> None:
-        if tree.memory > tree.limits.memory:
-            self.exceed_tree(tree, Excess("memory", tree.limits.memory, tree.memory, is_of_tree=True))
+        used = tree.memory + tree.elsewhere.memory
+        if used > tree.limits.memory:
+            self.exceed_tree(tree, Excess("memory", tree.limits.memory, used, is_of_tree=True))
 
     def _retire(self, state: State, failure: Failure | None = None) -> None:
         """End `state`, leaving its mail to its parent. Children that can't get mail any more end quietly with it.
@@ -556,9 +565,17 @@ class Machine:
 
     # --- records -------------------------------------------------------------------------------------------------
 
-    def _add(self, tree: Tree, parent: State | None, spec: object, *, size: int, limits: StateLimits) -> State:
+    def _population(self, tree: Tree) -> int:
+        """How many states count."""
+        return len(tree.states) + tree.elsewhere.states
+
+    def _next_id(self) -> StateId:
         self.last_id += 1
-        state = State(StateId(self.last_id), tree, parent, spec, limits)
+        return StateId(self.last_id)
+
+    def _add(self, state: State, size: int) -> State:
+        """A new state, which goes to the tail of the run queue; its spec takes `size` bytes."""
+        tree = state.tree
         state.heap = size
         tree.memory += size
         if state.is_timed:

@@ -19,7 +19,7 @@ from typing import Final, NewType, Protocol
 from .limits import MEASURES, Excess, StateLimits
 
 StateId = NewType("StateId", int)
-"""Names one state within its host, from 1 upwards; never used again, also after the state's end."""
+"""Names one state among all hosts of its tree; more than 0, never used again, also after the state's end."""
 
 
 # --- what a state waits for -------------------------------------------------------------------------------------
@@ -59,7 +59,18 @@ class InputArrived:
     seen: int
 
 
-Condition = InboxHasMail | ChildrenHaveMail | OutboxHasRoom | InboxHasRoom | InputArrived
+@dataclass(frozen=True, slots=True)
+class LetterIsOut:
+    """Before the first step of a state that came from another host: true once that host can know that it has begun.
+
+    `number` counts the letters written to `host`. No state asks for this: it is the scheduler's own wait.
+    """
+
+    host: int
+    number: int
+
+
+Condition = InboxHasMail | ChildrenHaveMail | OutboxHasRoom | InboxHasRoom | InputArrived | LetterIsOut
 
 
 # --- how a state ends -------------------------------------------------------------------------------------------
@@ -70,10 +81,11 @@ class Failure:
     """Why a state failed, in plain values that may cross any border.
 
     `kind` is one word: "error" (the script raised it), "denied" (an uncaught denial), "load" (missing file, syntax
-    error), "internal" (luspool's own fault), or the name of a limit (`limits.MEASURES`). `value` is the error value in
-    the message codec's form, which the parent's `receive` throws; it is empty where the scheduler itself made the
-    failure, since it knows no codec: throw `message` then. `message` and `traceback` are for people; `script` is the
-    path as the creator gave it.
+    error), "internal" (luspool's own fault), "crashed" (the process that ran it died), "quarantined" (it was not
+    started, because processes that ran its script have died), or the name of a limit (`limits.MEASURES`). `value` is
+    the error value in the message codec's form, which the parent's `receive` throws; it is empty where the scheduler
+    itself made the failure, since it knows no codec: throw `message` then. `message` and `traceback` are for people;
+    `script` is the path as the creator gave it.
     """
 
     kind: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+from .edges import Window
 from .events import TreeOutcome
-from .limits import Excess, Limits, StateLimits
+from .limits import Excess, Limits, StateLimits, Usage
 from .mailbox import Mailbox
 from .protocol import Condition, Failure, Runnable, StateId
 
@@ -19,6 +20,8 @@ class Phase(Enum):
     """Inside `step`, on one executor."""
     WAITING = "waiting"
     """For its condition, which does not hold."""
+    ELSEWHERE = "elsewhere"
+    """In another host (see `spread`): a child that went there, or an ancestor of one that came from there."""
     ENDED = "ended"
     """Will have no further step. One that was cancelled while it ran may still be inside its last."""
 
@@ -37,6 +40,7 @@ class State:
         "excess",
         "failure",
         "heap",
+        "host",
         "id",
         "inbox",
         "is_outside",
@@ -66,8 +70,10 @@ class State:
         self.children: dict[StateId, State] = {}
         """The children that this state may name, in order of creation: those that live, and those that ended and
         left something to receive. Any other child is simply dead, and takes no memory."""
-        self.inbox = Mailbox(tree.limits.mailbox, tree)
-        self.outbox = Mailbox(tree.limits.mailbox, tree)
+        self.inbox: Mailbox | Window = Mailbox(tree.limits.mailbox, tree)
+        self.outbox: Mailbox | Window = Mailbox(tree.limits.mailbox, tree)
+        self.host = 0
+        """Where a state that is ELSEWHERE lives."""
         self.limits = limits
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.cpu = 0
@@ -116,6 +122,7 @@ class Tree:
     __slots__ = (
         "busy",
         "cpu",
+        "elsewhere",
         "limits",
         "memory",
         "outcome",
@@ -137,6 +144,8 @@ class Tree:
         """Bytes of all that is queued, errors too, and of the heaps as of each state's last step."""
         self.output = 0
         """Bytes written to standard output and errors."""
+        self.elsewhere = Usage()
+        """What other hosts have used for this tree, as far as is known: counts on top of the four above."""
         self.states: dict[StateId, State] = {}
         """Every record of the tree, in order of creation."""
         self.busy = 0
@@ -158,13 +167,18 @@ def closest_ancestor(state: State) -> State | None:
     return ancestor
 
 
-def descendants(state: State) -> list[State]:
-    """Everybody below the living `state`, also beneath descendants that have ended; not `state` itself."""
-    family = {state.id}
+def descendants(tree: Tree, top: StateId) -> list[State]:
+    """Everybody in `tree` below the state `top`, also beneath descendants that have ended; not `top` itself."""
+    family = {top}
     below = []
-    for other in state.tree.states.values():  # in order of creation: ancestors come first
-        ancestor = closest_ancestor(other)
+    for state in tree.states.values():  # ancestors come before those below them
+        path = []
+        ancestor = closest_ancestor(state)
+        while ancestor is not None and ancestor.phase is Phase.ELSEWHERE and ancestor.id not in family:
+            path.append(ancestor.id)
+            ancestor = closest_ancestor(ancestor)
         if ancestor is not None and ancestor.id in family:
-            family.add(other.id)
-            below.append(other)
+            family.update(path)
+            family.add(state.id)
+            below.append(state)
     return below
