@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Final
 from .announcer import Announcement, Announcer
 from .deadlines import Deadlines
 from .events import Wait
-from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
+from .instructions import (
+    AskForEndBelow,
+    AskForInput,
+    Blocked,
+    Instruction,
+    ReportDeadlock,
+    ReportExcess,
+    ReportFailure,
+    ReportRootEnd,
+    ReportTreeEnd,
+)
 from .limits import Limits
 from .machine import Machine
-from .protocol import Ended, Failure, NotAChildError, Runnable, Slice, StateId, StepResult
+from .port import StatePort
+from .protocol import Ended, Failure, NotAChildError, Port, Runnable, Slice, StateId, StepResult
 from .standard_input import InputBuffer
 from .tree import State
 from .units import UNLIMITED
 
 if TYPE_CHECKING:
+    from .board import BoardWriter
     from .executor import Executor
 
 
@@ -31,6 +43,7 @@ class Dispatcher:
 
     __slots__ = (
         "_announcer",
+        "board",
         "_is_work",
         "deadlines",
         "executors",
@@ -45,10 +58,13 @@ class Dispatcher:
         "waking",
     )
 
-    def __init__(self, announcer: Announcer, slice_nanoseconds: int) -> None:
+    def __init__(self, announcer: Announcer, slice_nanoseconds: int, machine: Machine | None = None) -> None:
+        """`machine` is `Machine(locate)` unless given."""
         self.lock = threading.Lock()
         self._is_work = threading.Condition(self.lock)
-        self.machine = Machine(_locate)
+        self.machine = machine or Machine(locate)
+        self.board: BoardWriter | None = None
+        """Where executors note what they step, for a host that is one of several. Never changes."""
         self.deadlines = Deadlines()
         """When the time of a state, or of a tree (by its root's negative id), is over."""
         self.executors: list[Executor] = []
@@ -81,6 +97,23 @@ class Dispatcher:
         except NotAChildError as error:
             self.machine.stepped(state, Ended(Failure("internal", b"", str(error), "", "")), heap=heap)
         self._stop_steps()
+
+    def port(self, state: State) -> Port:
+        """The port of a state that is about to be made."""
+        return StatePort(self, self._announcer, state)
+
+    def before_first_step(self, state: State) -> StepResult | None:
+        """What the first step of a state gives instead of running it; None: run it. Without the lock."""
+        del state
+        return None
+
+    def script_of(self, state: State) -> str | None:
+        """The script of an unstarted state, where that is to be known while it runs."""
+        del state
+        return None
+
+    def flush(self) -> None:
+        """After the lock is released, when the machine may have written letters."""
 
     def publish(self) -> bool:
         """Hand what the machine wants announced to the announcer; True if there was anything. Lock held.
@@ -175,6 +208,12 @@ def _announcement(instruction: Instruction) -> Announcement:
             return lambda events: events.deadlocked(root, waits)
         case ReportTreeEnd(root, result):
             return lambda events: events.tree_ended(root, result)
+        case ReportRootEnd(root, outcome):
+            return lambda events: events.root_ended(root, outcome)
+        case ReportExcess(root, excess):
+            return lambda events: events.exceeded(root, excess)
+        case AskForEndBelow(state):
+            return lambda events: events.end_below(state)
         case AskForInput():
             return lambda events: events.want_input()
 
@@ -183,7 +222,8 @@ def _located(blocked: Blocked) -> Wait:
     return Wait(blocked.state, _location(blocked.runnable), blocked.condition, blocked.awaited)
 
 
-def _locate(state: State) -> str:
+def locate(state: State) -> str:
+    """Where a state is, that is in no step."""
     return _location(state.runnable)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from .limits import Excess
 from .protocol import Condition, Exited, Failure, Returned, StateId
 
 
@@ -71,6 +72,15 @@ class HostEvents(Protocol):
         """A state that had to end has stayed in its step for longer than `protocol.GRACE`: only the end of the process
         can end it. `failure` says why it had to: a limit's kind, or "cancelled". Once for each such step.
         """
+
+    def root_ended(self, root: StateId, outcome: TreeOutcome) -> None:
+        """Of one of several hosts: the root has ended here, and states of its tree may live here and elsewhere."""
+
+    def exceeded(self, root: StateId, excess: Excess) -> None:
+        """Of one of several hosts: the tree has used more than it may, and its root does not live here. Once."""
+
+    def end_below(self, state: StateId) -> None:
+        """Of one of several hosts: `state` has ended, and everybody below it, in all hosts, is to end."""
 
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         """The tree of `root` is over. Steps of cancelled states may still run for a while, without any effect."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from .announcer import Announcer, FaultHandler
 from .dispatcher import Dispatcher
 from .meter import CpuMeter
-from .port import StatePort
 from .protocol import Ended, Failure, Port, Runnable, StepResult
 from .tree import Phase, State
 
@@ -29,6 +28,7 @@ class Executor:
         "is_replaced",
         "meter",
         "native_thread",
+        "number",
         "stepping",
         "thread",
     )
@@ -39,6 +39,8 @@ class Executor:
         self._factory = factory
         self._on_fault = on_fault
         self.meter = CpuMeter()
+        self.number = len(dispatcher.executors)
+        """Its place on the board. One that replaces another may share the place of a third."""
         self.stepping: State | None = None
         """The state inside its step, None between steps."""
         self.thread = 0
@@ -50,7 +52,7 @@ class Executor:
 
     def run(self) -> None:
         """Work until the host stops and everything is closed, or until the end of a step in which it was replaced."""
-        dispatcher = self._dispatcher
+        dispatcher, board = self._dispatcher, self._dispatcher.board
         self.thread, self.native_thread = threading.get_ident(), threading.get_native_id()
         state: State | None = None
         result: StepResult | None = None
@@ -69,6 +71,7 @@ class Executor:
                 if not published and not dispatcher.wait_for_work():
                     return
                 corpse, state = dispatcher.take_work()
+            dispatcher.flush()
             if published:
                 self._announcer.announce()
             if corpse is not None:
@@ -78,6 +81,8 @@ class Executor:
                 self.stepping = state
                 result, heap = self._step(state)
                 self.stepping = None
+                if board is not None:
+                    board.leave(self.number)
                 cpu = self.meter.stop()
         self._announcer.announce()
 
@@ -87,13 +92,19 @@ class Executor:
         Any exception, SystemExit too, is luspool's own fault: it ends the state that met it, and not the thread.
         """
         try:
-            runnable = state.runnable
+            dispatcher, runnable = self._dispatcher, state.runnable
             if runnable is None:
-                runnable = self._factory(state.spec, StatePort(self._dispatcher, self._announcer, state))
-                state.runnable, state.spec = runnable, None
+                instead = dispatcher.before_first_step(state)
+                if instead is not None:
+                    return instead, state.heap
+                script = dispatcher.script_of(state)
+                runnable = self._factory(state.spec, dispatcher.port(state))
+                state.runnable, state.spec = runnable, script
                 if state.phase is Phase.ENDED or state.excess is not None:
                     runnable.stop()  # whoever ended it may have come before it was there to be stopped
-            return runnable.step(self._dispatcher.slice), runnable.memory()
+            if dispatcher.board is not None:
+                dispatcher.board.enter(self.number, str(state.spec))
+            return runnable.step(dispatcher.slice), runnable.memory()
         except BaseException as error:
             return Ended(internal_failure(error)), 0
 

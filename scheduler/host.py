@@ -98,7 +98,7 @@ class Host:
         if threads < 1:
             raise ValueError(f"a host needs at least one thread, not {threads}")
         self._announcer = Announcer(events, self._failed)
-        self._dispatcher = Dispatcher(self._announcer, slice_nanoseconds)
+        self._dispatcher = self._new_dispatcher(slice_nanoseconds)
         self._factory = factory
         timekeeper = Timekeeper(self._dispatcher, self._announcer, lambda: self._new_executor().start())
         self._threads = [threading.Thread(target=self._run, args=(timekeeper.run,), name="timekeeper", daemon=True)]
@@ -170,6 +170,9 @@ class Host:
         for corpse in corpses:
             close(corpse)
         return True
+
+    def _new_dispatcher(self, slice_nanoseconds: int) -> Dispatcher:
+        return Dispatcher(self._announcer, slice_nanoseconds)
 
     def _new_executor(self) -> threading.Thread:
         """One more, whose thread is still to be started. Lock held, or nobody else is there yet."""

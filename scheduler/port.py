@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .announcer import Announcer
-from .dispatcher import Dispatcher
 from .limits import Excess, StateLimits
 from .protocol import Delivered, StateId, Thrown
 from .tree import Phase, State
+
+if TYPE_CHECKING:
+    from .dispatcher import Dispatcher
 
 
 class StatePort:

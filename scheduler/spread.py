@@ -28,6 +28,7 @@ The rules:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -79,7 +80,7 @@ class Peer:
     __slots__ = ("letters", "published", "received", "sent", "waiters")
 
     def __init__(self) -> None:
-        self.letters: list[bytes] = []
+        self.letters: deque[bytes] = deque()
         """Written and not yet fetched by the shell."""
         self.sent = 0
         """Letters ever written to it."""
@@ -285,6 +286,10 @@ class SpreadMachine(Machine):
                 self._move(state, host)
                 return True
         return False
+
+    def give_newest(self, host: int) -> None:
+        """Give the state that was created last, just now."""
+        self._move(self.run_queue.pop(), host)
 
     def _move(self, state: State, host: int) -> None:
         tree = state.tree

@@ -99,8 +99,8 @@ class Timekeeper:
             return self._is_stuck(state, now, cpu)
         if state.cpu + cpu > state.limits.cpu:
             machine.exceed(state, Excess("cpu", state.limits.cpu, state.cpu + cpu))
-        elif tree.cpu + cpu > tree.limits.cpu:
-            machine.exceed_tree(tree, Excess("cpu", tree.limits.cpu, tree.cpu + cpu, is_of_tree=True))
+        elif (used := tree.cpu + tree.elsewhere.cpu + cpu) > tree.limits.cpu:
+            machine.exceed_tree(tree, Excess("cpu", tree.limits.cpu, used, is_of_tree=True))
         elif now - started_at > _HELD and self._dispatcher.slice.wanted[0] and not state.is_outside:
             self._let_go(executor)
         return False

@@ -1,5 +1,9 @@
 """The frames between a supervisor and a host process: a pure encoder and decoder, bytes in, messages out.
 
+They go over two sockets. The *control* socket goes both ways and is read at once on either side, whatever else goes on.
+The *events* socket brings what scripts say, from the threads that run them: who writes there waits while the supervisor
+waits for a slow reader of the output.
+
 A frame is one byte that names its kind, four bytes with the length of the payload (big-endian) and the payload. Each
 kind is a record below (see `records`): its fields, in their order, are the payload.
 
@@ -13,13 +17,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from .limits import Limits, StateLimits, TreeLimits
 from .records import RecordError, pack, unpack
 
-VERSION = 2
+VERSION = 3
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -70,13 +74,20 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True)
 class Start(Message):
-    """Supervisor to host, once: run `program` (opaque here) on `threads` executors, in slices (0: without end).
+    """Supervisor to host, once: take part in running `program` (opaque here).
 
-    The two limits are the bytes of their records: see `of` and `limits`.
+    The host is number `host` of those that run it; 0: the only one, which begins at once. `root` is the root's id,
+    which says where it will live. States run on `threads` executors, in slices (0: without end). `spreads`: every new
+    state goes to the next host, whatever the load. The two limits are the bytes of their records: see `of`, `limits`.
+
+    For one of several, the descriptor of its board comes with it.
     """
 
+    host: int
+    root: int
     threads: int
     slice_nanoseconds: int
+    spreads: bool
     state_limits: bytes
     tree_limits: bytes
     program: bytes
@@ -84,12 +95,115 @@ class Start(Message):
     LIMIT = PROGRAM_LIMIT + _FIELD_HEADS
 
     @classmethod
-    def of(cls, threads: int, slice_nanoseconds: int, limits: Limits, program: bytes) -> Start:
-        return cls(threads, slice_nanoseconds, pack(limits.state), pack(limits.tree), program)
+    def of(
+        cls, threads: int, slice_nanoseconds: int, limits: Limits, program: bytes, *, spreads: bool = False
+    ) -> Start:
+        """For the only host; see `for_host`."""
+        return cls(0, 1, threads, slice_nanoseconds, spreads, pack(limits.state), pack(limits.tree), program)
+
+    def for_host(self, host: int, root: int) -> Start:
+        """The same for one of several hosts."""
+        return replace(self, host=host, root=root)
 
     def limits(self) -> Limits:
         """RecordError when they are none."""
         return Limits(unpack(StateLimits, self.state_limits), unpack(TreeLimits, self.tree_limits))
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Message):
+    """Supervisor to the root's host, one of several: start the root."""
+
+    KIND = ord("R")
+    LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Message):
+    """Supervisor to host: there is another host.
+
+    With it come descriptors: three of a ring that leads there, three of one that leads here, one of its board.
+    """
+
+    host: int
+    KIND = ord("J")
+    LIMIT = 8
+    DESCRIPTORS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Gone(Message):
+    """Supervisor to host: another host has died; see `coordinator.Gone`. `failure` is a record, empty for none."""
+
+    host: int
+    how: str
+    stuck: int
+    failure: bytes
+    KIND = ord("G")
+    LIMIT = 6 * TEXT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class EndBelow(Message):
+    """Supervisor to host: everybody below this state is to end."""
+
+    state: int
+    KIND = ord("B")
+    LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class EndForExcess(Message):
+    """Supervisor to the root's host: the tree has used too much. The fields of a `limits.Excess`."""
+
+    kind: str
+    limit: int
+    value: int
+    KIND = ord("X")
+    LIMIT = _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class TellWaits(Message):
+    """Supervisor to host: there is a deadlock; answer with `Deadlocked`."""
+
+    KIND = ord("T")
+    LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndTree(Message):
+    """Supervisor to host: the tree is over; answer with `TreeEnded`."""
+
+    KIND = ord("Z")
+    LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ban(Message):
+    """Supervisor to host: start no state of this script any more, `why`."""
+
+    script: str
+    why: str
+    KIND = ord("N")
+    LIMIT = 2 * (TEXT_LIMIT + _FIELD_HEADS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Message):
+    """Supervisor to host: answer with a `Pong` of this number."""
+
+    number: int
+    KIND = ord("P")
+    LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveInput(Message):
+    """Supervisor to host: another host wants standard input; answer with `InputLeft`."""
+
+    KIND = ord("L")
+    LIMIT = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +258,26 @@ class Failed(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class WaitRecord:
+    """One state of a deadlock: it waits at `location` for `what` from the states `awaited` (8 bytes each).
+
+    `what` is the name of the class of its condition. Of awaited states at most `WAITS_LIMIT` are named.
+    """
+
+    state: int
+    location: str
+    what: str
+    awaited: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlocked(Message):
-    """Host to supervisor: no state can ever run again. A line per waiting state, at most `WAITS_LIMIT` of them."""
+    """Host to supervisor: who waits in it, of whom none can ever run again; at most `WAITS_LIMIT` as `WaitRecord`s."""
 
     waiting: int
-    waits: tuple[str, ...]
+    waits: tuple[bytes, ...]
     KIND = ord("D")
-    LIMIT = WAITS_LIMIT * (TEXT_LIMIT + _FIELD_HEADS)
+    LIMIT = WAITS_LIMIT * (TEXT_LIMIT + 8 * WAITS_LIMIT + _FIELD_HEADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +291,7 @@ class Stuck(Message):
     message: str
     script: str
     is_root: bool
+    state: int
     KIND = ord("K")
     LIMIT = 3 * (TEXT_LIMIT + _FIELD_HEADS)
 
@@ -181,11 +309,124 @@ class TreeEnded(Message):
     LIMIT = _FIELD_HEADS
 
 
-FROM_SUPERVISOR: tuple[type[Message], ...] = (Start, Input, Shutdown)
-"""What a host may receive."""
+@dataclass(frozen=True, slots=True)
+class Stamp(Message):
+    """Host to supervisor, where there are several: the next `frames` frames belong together and were written at `at`.
 
-FROM_HOST: tuple[type[Message], ...] = (Hello, Output, WantInput, Failed, Deadlocked, Stuck, TreeEnded)
-"""What a supervisor may receive."""
+    That is a time of the system's monotonic clock, in nanoseconds, which is one clock for all hosts: see `merge`.
+    """
+
+    at: int
+    frames: int
+    KIND = ord("M")
+    LIMIT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RootEnded(Message):
+    """Host to supervisor: the root has ended, the tree has not. `kind`: "returned", "exited", or that of a failure."""
+
+    kind: str
+    status: int
+    KIND = ord("R")
+    LIMIT = _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded(Message):
+    """Host to supervisor: the tree has used too much. The fields of a `limits.Excess`."""
+
+    kind: str
+    limit: int
+    value: int
+    KIND = ord("x")
+    LIMIT = _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class AskEndBelow(Message):
+    """Host to supervisor: have all hosts end everybody below this state."""
+
+    state: int
+    KIND = ord("b")
+    LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class InputLeft(Message):
+    """Host to supervisor: what it has of standard input and nobody has read; in pieces, the last one empty."""
+
+    data: bytes
+    KIND = ord("l")
+    LIMIT = INPUT_PIECE + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(Message):
+    """Host to supervisor: the answer to a `Ping`."""
+
+    number: int
+    KIND = ord("p")
+    LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Message):
+    """Host to supervisor: it has nothing to do. See `spread.Report`; counts are pairs of host and number, 16 bytes."""
+
+    sent: bytes
+    received: bytes
+    commands: int
+    asks: int
+    is_timed: bool
+    KIND = ord("r")
+    LIMIT = 2 * 16 * 4096 + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Message):
+    """Host to supervisor: another host wrote what no honest one writes."""
+
+    host: int
+    why: str
+    KIND = ord("k")
+    LIMIT = TEXT_LIMIT + _FIELD_HEADS
+
+
+TO_HOST: tuple[type[Message], ...] = (
+    Start,
+    Run,
+    Join,
+    Gone,
+    EndBelow,
+    EndForExcess,
+    TellWaits,
+    EndTree,
+    Ban,
+    Ping,
+    LeaveInput,
+    Input,
+    Shutdown,
+)
+"""What a host may receive, on the control socket."""
+
+CONTROL: tuple[type[Message], ...] = (Hello, Pong, Report, Broken)
+"""What a supervisor may receive there."""
+
+EVENTS: tuple[type[Message], ...] = (
+    Stamp,
+    Output,
+    WantInput,
+    InputLeft,
+    Failed,
+    Deadlocked,
+    Stuck,
+    RootEnded,
+    Exceeded,
+    AskEndBelow,
+    TreeEnded,
+)
+"""What a supervisor may receive on the events socket."""
 
 
 def clip(text: str, limit: int = TEXT_LIMIT) -> str:

@@ -107,8 +107,9 @@ def test_only_words_that_changed_are_stored(ends):
 def test_a_number_that_is_no_word_is_refused_and_the_next_load_is_shown_all_the_same(ends, number):
     writer, reader, _ = ends
     writer.publish(SOME)
-    with pytest.raises(ValueError, match="invalid value for format 'Q'"):
-        writer.publish(Load(idle=10, ready=20, states=number, memory=40))
+    for _ in range(2):  # what was refused is not taken for published
+        with pytest.raises(ValueError, match="invalid value for format 'Q'"):
+            writer.publish(Load(idle=10, ready=20, states=number, memory=40))
     writer.publish(SOME)
     assert reader.load() == SOME
 
