@@ -23,7 +23,7 @@ command that tells the others makes them report again, after they have read all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from .events import Deadlocked, TreeOutcome
@@ -31,6 +31,11 @@ from .letters import host_of
 from .limits import Excess
 from .protocol import Exited, Failure, StateId
 from .spread import Report
+
+
+@dataclass(frozen=True, slots=True)
+class RunRoot:
+    """Command to the root's host: start it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,8 @@ class Gone:
     def failure_of(self, state: StateId, script: str) -> Failure:
         """Why a state that had begun there has ended."""
         if state == self.stuck and self.failure is not None:
-            return self.failure
-        return crash(script, self.how)
+            return replace(self.failure, message=f"{script}: {self.failure.message}", script=script)
+        return Failure("crashed", b"", f"{script}: {self.how}", "", script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +87,14 @@ class EndTree:
     """Command to a host: the tree is over."""
 
 
-Command = Joined | Gone | EndBelow | EndForExcess | TellWaits | EndTree
+Command = RunRoot | Joined | Gone | EndBelow | EndForExcess | TellWaits | EndTree
 
 
 class Stage(Enum):
     """How far the tree is."""
 
+    NEW = "new"
+    """The root has not been started."""
     RUNNING = "running"
     DEADLOCKED = "deadlocked"
     """It is, and the hosts are asked who waits."""
@@ -115,8 +122,8 @@ class Coordinator:
     """Knows the hosts of one tree. Not thread-safe."""
 
     def __init__(self, root: StateId, script: str) -> None:
-        """The tree of `root`, which runs `script`. Its host is the first one to join."""
-        self.stage = Stage.RUNNING
+        """The tree of `root`, which runs `script`."""
+        self.stage = Stage.NEW
         self.outcome: TreeOutcome | None = None
         """How the root ended, or the tree before it; None while the root lives."""
         self.commands: list[tuple[int, Command]] = []
@@ -133,14 +140,21 @@ class Coordinator:
         return tuple(self._hosts)
 
     def joined(self, number: int) -> None:
-        """A host is there, with nothing to do but the first one. It and the others are told of each other."""
+        """A host is there, with nothing to do. It and the others are told of each other."""
         newcomer = _Host(number)
         for other in self._hosts.values():
             self._command(other, Joined(number))
             self._command(newcomer, Joined(other.number))
         self._hosts[number] = newcomer
-        if self.stage is not Stage.RUNNING:
+        if self.stage is Stage.DEADLOCKED:
+            newcomer.has_told_waits = True  # nobody waits there
+        elif self.stage in (Stage.ENDING, Stage.OVER):
             self._command(newcomer, EndTree())
+
+    def run(self) -> None:
+        """Start the root. Its host has joined."""
+        self.stage = Stage.RUNNING
+        self._command(self._hosts[host_of(self._root)], RunRoot())
 
     def gone(self, gone: Gone) -> None:
         """A host has died, and all that it had said has been taken in."""
@@ -148,6 +162,8 @@ class Coordinator:
             return
         for other in self._hosts.values():
             self._command(other, gone)
+            if gone.stuck is not None:  # it had to end, with all below it, and may not have come to ask for that
+                self._command(other, EndBelow(gone.stuck))
         if gone.host == host_of(self._root) and self.outcome is None:
             self._fail(gone.failure_of(self._root, self._script))
         self._look()
@@ -204,6 +220,8 @@ class Coordinator:
     def _look(self) -> None:
         """Go on to the next stage if its time has come."""
         hosts = self._hosts.values()
+        if self.stage is Stage.NEW and self.outcome is not None:
+            self._end()
         if self.stage is Stage.RUNNING and self._is_quiet():
             if self.outcome is not None:
                 self._end()
@@ -252,13 +270,14 @@ class Coordinator:
 
 
 def _is_younger(report: Report, than: Report) -> bool:
-    """Whether a host made `report` after `than`: all that it counts only grows, but for hosts that have died."""
+    """Whether a host may have made `report` after `than`: all that it counts only grows, but for hosts that have died.
+
+    Where all counts are the same, nothing has come and nobody has run in between; but time may have ended somebody.
+    """
     if report.commands != than.commands:
         return report.commands > than.commands
-    before = (than.asks, sum(than.sent.values()), sum(than.received.values()))
-    return (report.asks, sum(report.sent.values()), sum(report.received.values())) >= before
+    return _age(report) >= _age(than)
 
 
-def crash(script: str, how: str) -> Failure:
-    """Why a state has ended whose host has died."""
-    return Failure("crashed", b"", f"{script}: {how}", "", script)
+def _age(report: Report) -> tuple[int, int, int, bool]:
+    return report.asks, sum(report.sent.values()), sum(report.received.values()), not report.is_timed

@@ -35,8 +35,8 @@ class Edge(NamedTuple):
 class Window:
     """The sender's end. Its messages go out as letters of a `kind`; `asks` is the kind that asks for room.
 
-    While `kept` is a list, it holds all messages so far: their receiver has not begun, and if its host dies they are
-    needed again. Only then do they count in `account`; others lie at the other end or on their way.
+    While `kept` is a list, it holds all messages so far that anybody wants: their receiver has not begun, and if its
+    host dies they are needed again. Only then do they count in `account`; others lie at the other end or on their way.
     """
 
     __slots__ = (
@@ -118,7 +118,10 @@ class Window:
     def close(self) -> None:
         """Nobody wants anything any more."""
         self.is_closed = True
-        self.clear()
+        self.used = 0
+        if self.kept is not None:
+            self.release()
+            self.keep()  # it has not begun all the same
 
     def answered(self) -> None:
         """The sender goes on: the next time it waits it asks anew."""

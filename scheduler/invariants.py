@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from .edges import Window
+from .edges import ArrivalBox, Window
+from .letters import host_of
 from .machine import Machine
 from .mailbox import MESSAGE_OVERHEAD, Mailbox
-from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived
+from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived, LetterIsOut
+from .spread import SpreadMachine
 from .tree import Phase, State, Tree
 
 
@@ -17,6 +19,8 @@ def validate(machine: Machine) -> None:
     """Raise `InvariantError` unless all invariants hold."""
     for tree in machine.trees.values():
         _validate_tree(machine, tree)
+        if not isinstance(machine, SpreadMachine):
+            _validate_whole(tree)
         for state in tree.states.values():
             _validate_record(machine, state)
             if state.phase is not Phase.ENDED:
@@ -32,26 +36,81 @@ def validate(machine: Machine) -> None:
     _hold(len(set(machine.closable)) == len(machine.closable), "a state is closed once")
     _hold(all(state.phase is Phase.ENDED for state in machine.closable), "only ended states are closed")
     _hold(len(set(machine.stoppable)) == len(machine.stoppable), "a state is stopped once")
+    if isinstance(machine, SpreadMachine):
+        validate_spread(machine)
 
 
 def _validate_tree(machine: Machine, tree: Tree) -> None:
     states = tree.states.values()
     busy = sum(
-        state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived) for state in states
+        state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived | LetterIsOut)
+        for state in states
     )
     _hold(tree.busy == busy, f"tree {tree.root} counts {tree.busy} busy states and has {busy}")
-    timed = sum(state.is_timed and state.phase is not Phase.ENDED for state in states)
+    timed = sum(state.is_timed and state.phase not in (Phase.ENDED, Phase.ELSEWHERE) for state in states)
     _hold(tree.timed == timed, f"tree {tree.root} counts {tree.timed} states with less time than its root")
-    may_change = busy > 0 or (timed > 0 and tree.outcome is None)
-    _hold(may_change, f"tree {tree.root} can't change any more and is still there")
-    _hold((tree.root in tree.states) == (tree.outcome is None), "a tree has an outcome once its root has ended")
-    _hold(list(tree.states) == sorted(tree.states), "records lie in order of creation")
-    queued = sum(state.inbox.used + state.outbox.used for state in states)
+    queued = sum(_held(state.inbox) + _held(state.outbox) for state in states)
     errors = sum(len(state.failure.value) for state in states if state.failure is not None)
     memory = queued + errors + sum(state.heap for state in states)
     _hold(tree.memory == memory, f"tree {tree.root} counts {tree.memory} bytes and has {memory}")
     _hold(tree.output <= tree.limits.output, "no more is written than is allowed")
-    _hold(len(states) <= tree.limits.states, "there are no more states than are allowed")
+
+
+def _validate_whole(tree: Tree) -> None:
+    """What holds of a tree whose states are all in one host."""
+    may_change = tree.busy > 0 or (tree.timed > 0 and tree.outcome is None)
+    _hold(may_change, f"tree {tree.root} can't change any more and is still there")
+    _hold((tree.root in tree.states) == (tree.outcome is None), "a tree has an outcome once its root has ended")
+    _hold(list(tree.states) == sorted(tree.states), "records lie in order of creation")
+    _hold(len(tree.states) <= tree.limits.states, "there are no more states than are allowed")
+    _hold(all(state.phase is not Phase.ELSEWHERE for state in tree.states.values()), "nobody is elsewhere")
+
+
+def validate_spread(machine: SpreadMachine) -> None:
+    """What holds of a machine that is one of several on top of the rest; `validate` calls it."""
+    elsewhere = {state.id: state for state in machine.states.values() if state.phase is Phase.ELSEWHERE}
+    _hold(elsewhere == machine.stubs, "whoever was given away is known, and nobody else")
+    for state in machine.states.values():
+        if state.phase is Phase.ELSEWHERE:
+            _validate_stub(machine, state)
+        if state.parent is not None and state.parent.phase is Phase.ELSEWHERE:
+            _hold(machine._abroad.get(state.parent.id) is state.parent, "a parent in another host has one record")
+        if isinstance(state.condition, LetterIsOut):
+            peer = machine.peers.get(state.condition.host)
+            _hold(peer is not None and peer.waiters.count(state) == 1, "who waits for a letter is known for it")
+    for peer in machine.peers.values():
+        waits = all(isinstance(state.condition, LetterIsOut) for state in peer.waiters)
+        _hold(waits, "nobody is thought to wait for a letter who does not")
+    for parent in machine._abroad.values():
+        _hold(
+            parent.phase is Phase.ELSEWHERE and parent.host in machine.peers, "a parent elsewhere is in a living host"
+        )
+        _hold(bool(parent.children), "a parent elsewhere is remembered for its children only")
+        for name, child in parent.children.items():
+            known = machine.states.get(name) is child and child.parent is parent
+            _hold(known and child.phase is not Phase.ELSEWHERE, "the child of a parent elsewhere lives here")
+    for name, home in machine._untold.items():
+        begins = machine.states.get(name)
+        _hold(begins is not None and begins.phase in (Phase.READY, Phase.RUNNING), "who is to begin lives")
+        _hold(home in machine.peers and host_of(name) == home, "who is to begin came from a living host")
+    for name in machine._spread_from:
+        top = machine.states.get(name)
+        _hold(top is not None and top.phase not in (Phase.ENDED, Phase.ELSEWHERE), "who has given somebody away lives")
+    tree = machine.tree
+    _hold((tree is None) == (not machine.trees), "there is one tree, or none")
+    if tree is not None and host_of(tree.root) == machine.host:
+        _hold((tree.root in tree.states) == (tree.outcome is None), "a tree has an outcome once its root has ended")
+
+
+def _validate_stub(machine: SpreadMachine, stub: State) -> None:
+    _hold(host_of(stub.id) == machine.host and stub.host in machine.peers, "a state was given to a living host")
+    window, box = stub.inbox, stub.outbox
+    _hold(isinstance(window, Window) and window.peer == stub.host, "its inbox is there")
+    _hold(isinstance(box, ArrivalBox) and box.peer == stub.host, "its outbox is here")
+    if stub.parent is None and isinstance(window, Window):
+        _hold(
+            window.kept is not None or window.is_closed, "an orphan is remembered until it has begun, or is cancelled"
+        )
 
 
 def _validate_record(machine: Machine, state: State) -> None:
@@ -91,9 +150,16 @@ def _validate_living(machine: Machine, state: State) -> None:
         _hold(all(child.awaited is condition for child in named), "children waited for are marked")
 
 
+def _held(mailbox: Mailbox | Window) -> int:
+    """What counts of it as memory of this host."""
+    return mailbox.held if isinstance(mailbox, Window) else mailbox.used
+
+
 def _validate_mailbox(mailbox: Mailbox | Window, capacity: int) -> None:
-    if isinstance(mailbox, Window):
-        return  # what lies at its other end is not to be seen from here
+    if isinstance(mailbox, Window):  # what lies at its other end is not to be seen from here
+        _hold(mailbox.used >= mailbox.held, "what is kept was sent")
+        _hold(not mailbox.is_closed or not mailbox.used, "nothing lies in a closed window")
+        return
     payloads = list(mailbox)
     used = sum(len(payload) + MESSAGE_OVERHEAD for payload in payloads)
     _hold(mailbox.used == used, "a mailbox counts what it holds")

@@ -18,10 +18,13 @@ The rules:
   receive it any more, it is reported there.
 - *Ends below a state* (`end_below`) come through the coordinator, to all hosts in the same order among themselves and
   among the comings and goings of hosts. A state from below may still be on its way then, in a letter that was written
-  before its writer had heard. So each host remembers the end until every other one has said, behind all such letters,
-  that it has heard (`PASSED`), and until then takes in nobody from below.
+  before its writer had heard. So each host remembers, for each other one, the ends which that has not heard of, until
+  it has said behind all such letters that it has (`PASSED`); until then it takes in nobody from below out of there.
 - The death of a host (`peer_gone`) is taken in after its last letter. Its states that have begun end with a failure of
-  kind "crashed"; states whose parents lived there are orphans.
+  kind "crashed"; states whose parents lived there are orphans. One that was cancelled there, from here, may not have
+  heard: all below it ends all the same.
+- What is asked of the coordinator must be out before any letter that is written after it. Otherwise a host could die
+  between the two, and others know that a state has ended for a limit, while those below it live.
 
 `sent` and `received` count letters for the coordinator, by host; `asks` counts what it is asked for.
 """
@@ -48,6 +51,7 @@ from .protocol import (
     InboxHasMail,
     InboxHasRoom,
     LetterIsOut,
+    NotAChildError,
     OutboxHasRoom,
     Outcome,
     StateId,
@@ -77,9 +81,13 @@ class SpecFormat(Protocol):
 class Peer:
     """Another host, as this machine knows it."""
 
-    __slots__ = ("letters", "published", "received", "sent", "waiters")
+    __slots__ = ("ahead", "behind", "letters", "published", "received", "sent", "waiters")
 
     def __init__(self) -> None:
+        self.behind: deque[StateId] = deque()
+        """Ends below these states it may not have heard of, in their order, and this machine has."""
+        self.ahead = 0
+        """How many such ends it has heard of before this machine."""
         self.letters: deque[bytes] = deque()
         """Written and not yet fetched by the shell."""
         self.sent = 0
@@ -112,9 +120,8 @@ class SpreadMachine(Machine):
 
     __slots__ = (
         "_abroad",
-        "_banned_below",
+        "_ending_below",
         "_excess_told",
-        "_heard_early",
         "_limits",
         "_specs",
         "_spread_from",
@@ -144,15 +151,13 @@ class SpreadMachine(Machine):
         self._specs = specs
         self._limits = Limits()
         self._abroad: dict[StateId, State] = {}
-        """Parents in other hosts of states that live here, but for those that are stubs."""
+        """Parents in other hosts of states that live here. Never stubs: a stub may end before those below it do."""
         self._untold: dict[StateId, int] = {}
         """States that came from other hosts and have not begun, and from where."""
         self._spread_from: set[StateId] = set()
         """States here below which somebody was given away."""
-        self._banned_below: dict[StateId, set[int]] = {}
-        """Ends below a state that some hosts may not have heard of, and which."""
-        self._heard_early: dict[StateId, set[int]] = {}
-        """Hosts that have heard of such an end before this one has."""
+        self._ending_below: set[StateId] = set()
+        """States that have ended here with all below them, of which the other hosts will hear by a command."""
         self._excess_told = False
 
     # --- the tree ------------------------------------------------------------------------------------------------
@@ -229,17 +234,10 @@ class SpreadMachine(Machine):
             return
         for waiter in peer.waiters:
             self._go_on(waiter)
-        for state, hosts in tuple(self._banned_below.items()):
-            self._heard(state, host, hosts)
         for state_id in [state for state, home in self._untold.items() if home == host]:
             del self._untold[state_id]
-        tree = self.tree
-        if tree is None:
-            return
-        for parent in self._parents_in(tree, host):
-            if parent.id not in self.stubs:
-                self._abroad.pop(parent.id, None)
-                parent.phase = _ENDED
+        for parent in [parent for parent in self._abroad.values() if parent.host == host]:
+            del self._abroad[parent.id]  # as an ancestor it goes on: there may be an end below it
             for child in tuple(parent.children.values()):
                 if self._orphan(child):
                     self._retire(child)
@@ -247,14 +245,12 @@ class SpreadMachine(Machine):
         for stub in [stub for stub in self.stubs.values() if stub.host == host]:
             self._lost(stub, failure_of)
 
-    def _parents_in(self, tree: Tree, host: int) -> list[State]:
-        parents = {id(s.parent): s.parent for s in tree.states.values() if s.parent is not None}
-        return [parent for parent in parents.values() if parent.phase is _ELSEWHERE and parent.host == host]
-
     def _lost(self, stub: State, failure_of: Callable[[StateId, str], Failure]) -> None:
         """The host of a state that was given away has died."""
         window = self._window(stub.inbox)
         if window.is_closed:
+            if window.kept is None:
+                self._ask_for_end_below(stub.id)
             self._stub_ended(stub, None)
         elif window.kept is not None:
             self._take_back(stub, window)
@@ -279,6 +275,8 @@ class SpreadMachine(Machine):
 
     def give(self, host: int) -> bool:
         """Give the oldest state that was created here and has not begun to another host. False: there is none."""
+        if host not in self.peers:
+            return False
         for index, state in enumerate(islice(self.run_queue, _LOOK)):
             is_own = host_of(state.id) == self.host and not state.is_root
             if is_own and state.phase is _READY and state.runnable is None:  # ready and without one, it has never run
@@ -321,8 +319,11 @@ class SpreadMachine(Machine):
         state.inbox.clear()
         state.inbox = window
         state.outbox = ArrivalBox(edge, of_inbox=False)
+        waits = None if state.parent is None else state.parent.condition
+        if isinstance(waits, InboxHasRoom) and waits.child == state.id:
+            window.ask()  # when the wait began there was nobody to ask
 
-    def start(self, state: State) -> Condition | None:
+    def start(self, state: State) -> LetterIsOut | None:
         """Before the first step of a state: tell the host that gave it; what to wait for before it may begin."""
         home = self._untold.pop(state.id, None)
         peer = self.peers.get(home or 0)
@@ -361,7 +362,7 @@ class SpreadMachine(Machine):
         peer.received += 1
         kind, state_id, body = letters.read(letter)
         if kind is Kind.PASSED:
-            self._passed(host, state_id)
+            self._passed(host, peer, state_id)
         elif self.tree is None:
             return
         elif kind is Kind.MOVED:
@@ -372,6 +373,8 @@ class SpreadMachine(Machine):
                 self._of_nobody(self.tree, kind, state_id, body)
             elif stub.host != host:
                 raise LetterError(f"host {host} wrote of state {state_id}, which is in host {stub.host}")
+            elif kind not in _BEFORE_STARTED and self._window(stub.inbox).kept is not None:
+                raise LetterError(f"host {host} wrote {kind.name} of state {state_id}, which has not begun")
             else:
                 _FROM_CHILD[kind](self, stub, body)
         else:
@@ -390,10 +393,13 @@ class SpreadMachine(Machine):
             self.instructions.append(ReportFailure(failure, state_id, tree.root))
 
     def _moved(self, host: int, tree: Tree, state_id: StateId, move: letters.Move) -> None:
-        if host_of(state_id) != host or state_id in self.states:
+        if host_of(state_id) != host or state_id in self.states or state_id == tree.root:
             raise LetterError(f"host {host} gave away state {state_id}, which is not its own")
         ancestors = letters.read_ancestors(move.ancestors)
-        if any(ancestor in self._banned_below for ancestor, _ in ancestors):
+        if not len(ancestors) <= move.depth <= tree.limits.depth or move.depth < 1:
+            raise LetterError(f"host {host} gave away state {state_id}, {move.depth} deep below {len(ancestors)}")
+        names = {ancestor for ancestor, _ in ancestors}
+        if not names.isdisjoint(self._ending_below) or not names.isdisjoint(self.peers[host].behind):
             self._post(host, letters.write(Kind.ENDED, state_id))
             return
         try:
@@ -401,36 +407,43 @@ class SpreadMachine(Machine):
             limits = unpack(StateLimits, move.limits).within(self._limits.state)
         except (RecordError, ValueError) as error:
             raise LetterError(f"host {host} gave away what is no state: {error}") from error
-        chain = self._chain(tree, host, ancestors)
-        parent = chain if move.has_parent else None
+        creator = self._creator(tree, host, ancestors)
+        parent = creator if move.has_parent else None
         if move.has_parent and (parent is None or parent.phase is not _ELSEWHERE or parent.host != host):
             raise LetterError(f"host {host} gave away state {state_id} of a parent that is not there")
-        if not 0 < move.depth <= tree.limits.depth:
-            raise LetterError(f"host {host} gave away state {state_id}, {move.depth} deep")
         state = State(state_id, tree, parent, spec, limits)
-        state.ancestor = chain
+        state.ancestor = creator
         state.depth = move.depth
         edge = Edge(tree.limits.mailbox, tree, self._post, host, state_id)
         state.inbox, state.outbox = ArrivalBox(edge, of_inbox=True), Window(edge, of_inbox=False)
         self._add(state, len(move.spec))
         self._untold[state_id] = host
         if parent is not None:
+            self._abroad[parent.id] = parent
             parent.children[state_id] = state
         self._check_memory(tree)
 
-    def _chain(self, tree: Tree, host: int, ancestors: list[tuple[StateId, int]]) -> State | None:
-        """Records of these ancestors, linked: those that we have, and new ones of those that live elsewhere."""
+    def _creator(self, tree: Tree, host: int, ancestors: list[tuple[StateId, int]]) -> State | None:
+        """A record of the first of these ancestors, linked to the others: those that we have, and new ones.
+
+        An ancestor that has ended here is left out, so that a chain of workers, each creating the next in another host,
+        does not grow for ever; nobody asks for an end below it any more. One in a host that has died is not: its parent
+        may ask for that.
+        """
+        if ancestors:
+            known = self._abroad.get(ancestors[0][0])
+            if known is not None and known.host == host:
+                return known
         above: State | None = None
-        for index, (ancestor_id, its_host) in reversed(tuple(enumerate(ancestors))):
-            known = self.states.get(ancestor_id) or (self._abroad.get(ancestor_id) if index == 0 else None)
-            if known is not None and known.phase is not _ENDED:
-                above = known
-            elif its_host in self.peers:  # else it is dead: it lived here, or its host is no more
+        for ancestor_id, its_host in reversed(ancestors):
+            if its_host == self.host:
+                known = self.states.get(ancestor_id)
+                if known is not None and known.phase is not _ENDED and known.phase is not _ELSEWHERE:
+                    above = known
+            else:
                 record = State(ancestor_id, tree, None, None, self._limits.state)
                 record.phase, record.host, record.ancestor = _ELSEWHERE, its_host, above
                 above = record
-                if index == 0 and its_host == host:
-                    self._abroad[ancestor_id] = record
         return above
 
     def _child_started(self, stub: State, _body: bytes) -> None:
@@ -441,7 +454,7 @@ class SpreadMachine(Machine):
         stub.spec = self._specs.script(stub.spec)  # all that is needed from now on
         stub.tree.memory -= stub.heap
         stub.heap = 0
-        if stub.parent is None:
+        if stub.parent is None and not window.is_closed:
             self._forget_stub(stub)
 
     def _child_sent(self, stub: State, payload: bytes) -> None:
@@ -515,33 +528,35 @@ class SpreadMachine(Machine):
 
     def end_below(self, top: StateId) -> None:
         """By the coordinator's command, which all hosts get in the same order: everybody below `top` ends."""
-        tree = self.tree
-        if tree is not None:
-            for state in descendants(tree, top):
-                self._strip(state)
-                self._forget(state)
-        for host in self.peers:
+        self._ending_below.discard(top)
+        state = self.states.get(top)
+        lives_here = state is not None and state.phase is not _ENDED and state.phase is not _ELSEWHERE
+        if self.tree is not None and not lives_here:  # no honest host asks for that
+            for descendant in descendants(self.tree, top):
+                self._strip(descendant)
+                self._forget(descendant)
+        for host, peer in self.peers.items():
             self._post(host, letters.write(Kind.PASSED, top))
-        missing = set(self.peers) - self._heard_early.pop(top, set())
-        if missing:
-            self._banned_below[top] = missing
+            if peer.ahead:
+                peer.ahead -= 1
+            else:
+                peer.behind.append(top)
 
-    def _passed(self, host: int, top: StateId) -> None:
-        hosts = self._banned_below.get(top)
-        if hosts is None:
-            self._heard_early.setdefault(top, set()).add(host)
-        else:
-            self._heard(top, host, hosts)
-
-    def _heard(self, top: StateId, host: int, hosts: set[int]) -> None:
-        hosts.discard(host)
-        if not hosts:
-            del self._banned_below[top]
+    def _passed(self, host: int, peer: Peer, top: StateId) -> None:
+        # All hosts hear of these ends in the same order: it is enough to count them.
+        if not peer.behind:
+            peer.ahead += 1
+        elif peer.behind.popleft() != top:
+            raise LetterError(f"host {host} has heard of an end below state {top} before its time")
 
     def _end_descendants(self, state: State) -> None:
         super()._end_descendants(state)
         if state.id in self._spread_from:
-            self._ask(AskForEndBelow(state.id))
+            self._ask_for_end_below(state.id)
+
+    def _ask_for_end_below(self, top: StateId) -> None:
+        self._ending_below.add(top)
+        self._ask(AskForEndBelow(top))
 
     # --- where the rules of one host need more -------------------------------------------------------------------
 
@@ -583,7 +598,7 @@ class SpreadMachine(Machine):
         child.outbox.clear()
         self._post(child.host, letters.write(Kind.ORPHANED, child.id))
         window = self._window(child.inbox)
-        if window.kept is None or window.is_closed:
+        if window.kept is None and not window.is_closed:
             self._forget_stub(child)
         return False
 
@@ -638,7 +653,7 @@ class SpreadMachine(Machine):
     def _end_tree(self, tree: Tree) -> None:
         super()._end_tree(tree)
         self.tree = None
-        for record in (self.stubs, self._abroad, self._untold, self._spread_from):
+        for record in (self.stubs, self._abroad, self._untold, self._spread_from, self._ending_below):
             record.clear()
 
     def _root_ended(self, outcome: Outcome) -> None:
@@ -646,9 +661,10 @@ class SpreadMachine(Machine):
         self._ask(ReportRootEnd(self.tree.root, outcome))
 
     def _dead_child(self, state: State, child_id: StateId) -> State | None:
+        # A child is created where its parent lives; if the parent came from elsewhere, it may have the greater number.
         if host_of(child_id) == self.host and child_id not in self.states and child_id <= self.last_id:
             return None
-        return super()._dead_child(state, child_id)
+        raise NotAChildError(f"state {state.id} named state {child_id}, which is not its child")
 
     # --- small things --------------------------------------------------------------------------------------------
 
@@ -686,6 +702,9 @@ _FROM_CHILD: Final[Mapping[Kind, Callable[[SpreadMachine, State, bytes], None]]]
     Kind.OUTBOX_ASKED: SpreadMachine._child_asked,
     Kind.ENDED: SpreadMachine._child_ended,
 }
+
+_BEFORE_STARTED: Final = frozenset({Kind.STARTED, Kind.ENDED})
+"""What may be written of a state that has not begun."""
 
 _FROM_PARENT: Final[Mapping[Kind, Callable[[SpreadMachine, State, bytes], None]]] = {
     Kind.SENT: SpreadMachine._parent_sent,
