@@ -64,6 +64,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return invoke(arguments, None)
     # Whoever started us may have asked not to hear of its children; we need to hear of ours.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    from .host_command import host_command  # noqa: PLC0415  see the module
     from .scheduler.process import HostProcess  # noqa: PLC0415  see the module
 
     with Interrupts() as interrupts, HostProcess.start(host_command()) as host:
@@ -72,19 +73,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return invoke(arguments, Prepared(host, interrupts))
 
 
-def host_command() -> list[str]:
-    """How to execute a host process: by the same Python, which looks for modules where this one did and nowhere else.
-
-    `-I` and `-S` keep the working directory, the environment and start-up files out of it; the latter alone halves
-    the time to start. This package's own folder comes last, for installations that `sys.path` does not show.
-    """
-    # Importing makes next to no garbage: the collector comes back when all is there (`host_process.main`).
-    code = "import gc, sys; gc.disable(); sys.path[:] = sys.argv[1:]; from luspool.host_process import main; main()"
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return [sys.executable, "-I", "-S", "-c", code, *sys.path, home]
-
-
 def _described(error: Exception) -> str:
-    from .scheduler.supervisor import HostError  # noqa: PLC0415  not needed where nothing goes wrong
+    from .scheduler.connection import HostError  # noqa: PLC0415  not needed where nothing goes wrong
 
     return str(error) if isinstance(error, HostError) else f"{type(error).__name__}: {error}"

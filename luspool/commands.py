@@ -22,6 +22,9 @@ from .scheduler.process import HostProcess
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import format_duration
 
+MAX_HOSTS = 64
+"""Each pair of hosts shares memory and descriptors."""
+
 MAX_THREADS = 512
 """More executors than any machine of today has processors; beyond, threads only cost memory."""
 
@@ -130,7 +133,25 @@ def _luspool() -> None:
 @click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
 @click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let the script pledge it. Repeatable.")
 @click.option(
-    "--threads", type=click.IntRange(1, MAX_THREADS), metavar="N", help="Serve states with N threads; one a processor."
+    "--hosts",
+    type=click.IntRange(1, MAX_HOSTS),
+    envvar="LUSPOOL_HOSTS",
+    metavar="N",
+    help="Run the script and its workers in N processes. [1]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, MAX_THREADS),
+    envvar="LUSPOOL_THREADS",
+    metavar="N",
+    help="Serve states with N threads in each process; as many as there are processors for all together.",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(["near", "spread"]),
+    default="near",
+    envvar="LUSPOOL_PLACEMENT",
+    help="Where workers start: near their creators if there is room, or each in the next process. [near]",
 )
 @click.option(
     "--slice",
@@ -150,7 +171,9 @@ def run(  # noqa: PLR0913  click passes each option by its name
     arguments: tuple[str, ...],
     held: tuple[str, ...],
     ceiling: tuple[str, ...],
+    hosts: int | None,
     threads: int | None,
+    placement: str,
     slice_nanoseconds: int | None,
     limits: Limits,
     strict_globals: bool,
@@ -185,10 +208,12 @@ def run(  # noqa: PLR0913  click passes each option by its name
         tuple(map(os.fsencode, arguments)),
         held,
         ceiling,
-        threads or len(os.sched_getaffinity(0)),
+        hosts or 1,
+        threads or max(1, len(os.sched_getaffinity(0)) // (hosts or 1)),
         DEFAULT_SLICE_NANOSECONDS if slice_nanoseconds is None else slice_nanoseconds,
         limits,
         strict_globals,
+        placement == "spread",
         verbosity or 0,
     )
     prepared = click.get_current_context().find_object(Prepared)

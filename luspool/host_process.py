@@ -1,31 +1,42 @@
 """The main program of a host process: frames from the supervisor become calls of a host, its events become frames.
 
-Threads: this one blocks on the socket for as long as the process lives, so that the end of the supervisor, which is the
-end of the stream, is seen and obeyed at once whatever the executors are doing; the executors send output themselves,
-and wait there when the supervisor does not read. Nothing here ends by returning: the process leaves by `os._exit`,
-because orderly interpreter shutdown would wait for executors that are inside a script.
+Threads: this one waits for the supervisor, and for other hosts where there are any (`scheduler.courier`), for as long
+as the process lives, so that the end of the supervisor, which is the end of the stream, is seen and obeyed at once
+whatever the executors are doing; the executors send output themselves, and wait there when the supervisor does not
+read. Nothing here ends by returning: the process leaves by `os._exit`, because orderly interpreter shutdown would wait
+for executors that are inside a script.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import select
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .errors import UsageError
 from .preemption import chosen_mechanism
-from .report import wait_lines
+from .program_format import ProgramFormat
 from .request import Request
 from .sandbox import Program, Sandbox, codec
+from .sandbox.wall.process import die_with_parent
 from .scheduler import wire
-from .scheduler.events import TreeResult, Wait
+from .scheduler.board import BoardWriter
+from .scheduler.control import ControlSocket
+from .scheduler.courier import Courier
+from .scheduler.events import TreeOutcome, TreeResult, Wait
+from .scheduler.executor import Factory
 from .scheduler.host import Host
-from .scheduler.process import SOCKET_FD, close_inherited_descriptors
+from .scheduler.letters import host_of
+from .scheduler.limits import Excess
+from .scheduler.process import CONTROL_FD, EVENTS_FD, close_inherited_descriptors
 from .scheduler.protocol import Exited, Failure, StateId
+from .scheduler.spread_host import Place, SpreadHost
 from .scheduler.supervisor import SHUTDOWN_SECONDS
 
 _DONE, _FAULT, _ORPHANED = 0, 1, 2
@@ -36,13 +47,23 @@ class EventSender:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self.has_stamps = False
+        """There are other hosts, of which the supervisor brings the events in one order (see `scheduler.merge`)."""
 
     def write(self, stream: int, data: bytes) -> None:
-        for start in range(0, len(data), wire.OUTPUT_PIECE):
-            self.send(wire.Output(stream, data[start : start + wire.OUTPUT_PIECE]))
+        pieces = range(0, len(data), wire.OUTPUT_PIECE)
+        self._stamp(len(pieces))
+        for start in pieces:
+            self._send(wire.Output(stream, data[start : start + wire.OUTPUT_PIECE]))
 
     def want_input(self) -> None:
         self.send(wire.WantInput())
+
+    def input_left(self, data: bytes) -> None:
+        """What was left of standard input."""
+        for start in range(0, len(data), wire.INPUT_PIECE):
+            self.send(wire.InputLeft(data[start : start + wire.INPUT_PIECE]))
+        self.send(wire.InputLeft(b""))
 
     def failed(self, failure: Failure, state: StateId, root: StateId) -> None:
         kind, message, trace, script = map(
@@ -51,12 +72,26 @@ class EventSender:
         self.send(wire.Failed(kind, message, trace, script, is_root=state == root))
 
     def deadlocked(self, root: StateId, waits: Sequence[Wait]) -> None:
-        lines = wait_lines(waits)
-        self.send(wire.Deadlocked(len(lines), tuple(map(wire.clip, lines[: wire.WAITS_LIMIT]))))
+        self.send(wire.Deadlocked.of(len(waits), map(_wait_record, waits)))
 
     def stuck(self, failure: Failure, state: StateId, root: StateId) -> None:
         kind, message, script = map(wire.clip, (failure.kind, failure.message, failure.script))
-        self.send(wire.Stuck(kind, message, script, is_root=state == root))
+        self.send(wire.Stuck(kind, message, script, is_root=state == root, state=state))
+
+    def root_ended(self, root: StateId, outcome: TreeOutcome) -> None:
+        match outcome:
+            case Exited(status):
+                self.send(wire.RootEnded("exited", status))
+            case Failure():
+                self.send(wire.RootEnded(outcome.kind, 0))
+            case _:
+                self.send(wire.RootEnded("returned", 0))
+
+    def exceeded(self, root: StateId, excess: Excess) -> None:
+        self.send(wire.Exceeded(excess.kind, excess.limit, excess.value))
+
+    def end_below(self, state: StateId) -> None:
+        self.send(wire.AskEndBelow(state))
 
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         outcome = result.outcome
@@ -64,6 +99,14 @@ class EventSender:
 
     def send(self, message: wire.Message) -> None:
         """Send all of a message; back once it can't be lost any more. Without a supervisor the process ends here."""
+        self._stamp(1)
+        self._send(message)
+
+    def _stamp(self, frames: int) -> None:
+        if self.has_stamps:
+            self._send(wire.Stamp(time.monotonic_ns(), frames))
+
+    def _send(self, message: wire.Message) -> None:
         frame = wire.encode(message)
         try:
             self._socket.sendall(frame)
@@ -71,69 +114,120 @@ class EventSender:
             os._exit(_ORPHANED)
 
 
+def _wait_record(wait: Wait) -> wire.WaitRecord:
+    awaited = b"".join(state.to_bytes(8) for state in wait.awaited[: wire.WAITS_LIMIT])
+    return wire.WaitRecord(wait.state, wire.clip(wait.location), type(wait.condition).__name__, awaited)
+
+
 def main() -> NoReturn:
-    """Serve one supervisor at the socket that it left at descriptor `SOCKET_FD`; see `scheduler.process`."""
+    """Serve one supervisor at the sockets that it left for us; see `scheduler.process`."""
+    die_with_parent()
     close_inherited_descriptors()
     gc.freeze()  # what was imported stays for good: no collection looks at it again
     gc.enable()
     try:
-        _serve(socket.socket(fileno=SOCKET_FD))
+        _Process(ControlSocket(socket.socket(fileno=CONTROL_FD)), EventSender(socket.socket(fileno=EVENTS_FD))).serve()
     except BaseException:  # the supervisor shows what lands on standard error as the reason
         traceback.print_exc()
     os._exit(_FAULT)
 
 
-def _serve(sock: socket.socket) -> NoReturn:
-    events = EventSender(sock)
-    events.send(wire.Hello(wire.VERSION))
-    decoder = wire.Decoder(wire.FROM_SUPERVISOR)
-    host: Host | None = None
-    while data := sock.recv(256 * 1024):
-        decoder.feed(data)
-        for message in decoder:
-            if isinstance(message, wire.Start) and host is None:
-                host = _start(message, events)
-            elif isinstance(message, wire.Input) and host is not None:
-                _pass_input(host, message.data)
-            elif isinstance(message, wire.Shutdown) and host is not None:
-                # Not in this thread, which goes on listening: the supervisor may die while an executor hangs.
-                threading.Thread(target=_close, args=(host,), daemon=True).start()
+class _Process:
+    """What this process is: at first nothing but connected, then a host."""
+
+    def __init__(self, control: ControlSocket, events: EventSender) -> None:
+        self._control = control
+        self._events = events
+        self._host: Host | None = None
+        self._courier: Courier | None = None
+        """Where there are other hosts."""
+        self._program: Program | None = None
+        """The root's, until it is started."""
+
+    def serve(self) -> NoReturn:
+        """Until the supervisor is gone, or says that it is over."""
+        self._control.send(wire.Hello(wire.VERSION))
+        poll = select.poll()
+        poll.register(self._control.fileno(), select.POLLIN)
+        while self._control.is_open:
+            poll.poll()
+            for message in self._control.receive():
+                (self._obey if self._courier is None else self._courier.obey)(message)
+            if self._courier is not None:
+                self._courier.serve()
+        os._exit(_ORPHANED)
+
+    def _obey(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Start) and self._host is None:
+            self._start(message)
+        elif self._host is None:
+            raise wire.WireError(f"{type(message).__name__} is out of turn")
+        elif isinstance(message, wire.Input):
+            if message.data:
+                self._host.input_arrived(message.data)
             else:
-                raise wire.WireError(f"{type(message).__name__} is out of turn")
-    os._exit(_ORPHANED)
+                self._host.input_ended()
+        elif isinstance(message, wire.Shutdown):
+            # Not in this thread, which goes on listening: the supervisor may die while an executor hangs.
+            threading.Thread(target=_close, args=(self._host,), daemon=True).start()
+        else:
+            raise wire.WireError(f"{type(message).__name__} is out of turn")
 
+    def _start(self, message: wire.Start) -> None:
+        request = Request.unpack(message.program)
+        try:
+            chosen_mechanism()
+        except UsageError as error:
+            self._refuse(request, str(error))
+        program = Program(
+            path=request.path,
+            source=request.source,
+            arguments=codec.encode(*request.arguments),
+            pledges=request.pledge_set(),
+            strict_globals=request.strict_globals,
+        )
+        factory = Sandbox(os.environ).new_state
+        if message.host:
+            self._start_with_others(message, program, factory)
+            return
+        self._host = Host(message.threads, factory, self._events, slice_nanoseconds=message.slice_nanoseconds)
+        self._host.start()
+        self._host.create_root(program, message.limits())
 
-def _start(message: wire.Start, events: EventSender) -> Host:
-    request = Request.unpack(message.program)
-    try:
-        chosen_mechanism()
-    except UsageError as error:
-        _refuse(request, str(error), events)
-    program = Program(
-        path=request.path,
-        source=request.source,
-        arguments=codec.encode(*request.arguments),
-        pledges=request.pledge_set(),
-        strict_globals=request.strict_globals,
-    )
-    host = Host(message.threads, Sandbox(os.environ).new_state, events, slice_nanoseconds=message.slice_nanoseconds)
-    host.start()
-    host.create_root(program, message.limits())
-    return host
+    def _start_with_others(self, message: wire.Start, program: Program, factory: Factory) -> None:
+        """Be one of several hosts."""
+        (board,) = self._control.take_descriptors(1)
+        self._events.has_stamps = True
+        limits = message.limits()
+        place = Place(message.host, StateId(message.root), limits, ProgramFormat(program.pledges), BoardWriter(board))
+        host = SpreadHost(place, message.threads, factory, self._events, message.slice_nanoseconds)
+        if message.spreads:
+            host.dispatcher.spread_all()
+        if host_of(place.root) == place.host:
+            self._program = program
+        else:
+            host.join_tree()
+        host.start()
+        self._host = host
 
+        def obey(message: wire.Message) -> None:
+            root, self._program = self._program, None
+            if isinstance(message, wire.Run) and root is not None:
+                host.create_root(root, limits)
+                host.dispatcher.machine.commands += 1
+            elif isinstance(message, wire.LeaveInput):
+                host.leave_input()
+            else:
+                self._program = root
+                self._obey(message)
 
-def _refuse(request: Request, problem: str, events: EventSender) -> NoReturn:
-    """This process can't be what was asked for: the program is over before it has begun."""
-    events.send(wire.Failed("usage", wire.clip(problem), "", wire.clip(request.path), is_root=True))
-    events.send(wire.TreeEnded(exited=False, status=0))
-    os._exit(_DONE)
+        self._courier = Courier(self._control, host, obey)
 
-
-def _pass_input(host: Host, data: bytes) -> None:
-    if data:
-        host.input_arrived(data)
-    else:
-        host.input_ended()
+    def _refuse(self, request: Request, problem: str) -> NoReturn:
+        """This process can't be what was asked for: the program is over before it has begun."""
+        self._events.send(wire.Failed("usage", wire.clip(problem), "", wire.clip(request.path), is_root=True))
+        self._events.send(wire.TreeEnded(exited=False, status=0))
+        os._exit(_DONE)
 
 
 def _close(host: Host) -> None:

@@ -5,21 +5,10 @@ Whatever a script supplied and spans lines is indented, so that no script can wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .limit_options import is_about_program, with_flag
 from .scheduler import wire
-from .scheduler.events import Wait
 from .scheduler.limits import MEASURES, Limits
-from .scheduler.protocol import (
-    ChildrenHaveMail,
-    Condition,
-    InboxHasMail,
-    InboxHasRoom,
-    InputArrived,
-    OutboxHasRoom,
-    StateId,
-)
+from .scheduler.protocol import ChildrenHaveMail, InboxHasMail, InboxHasRoom, OutboxHasRoom
 
 
 def failure_text(report: wire.Failed, limits: Limits, *, brief: bool, debug: bool) -> str:
@@ -48,7 +37,7 @@ def stuck_text(report: wire.Stuck, limits: Limits, *, brief: bool) -> str:
 
 def deadlock_text(report: wire.Deadlocked) -> str:
     """Who waits for whom, a line each."""
-    lines = [_indent(line) for line in report.waits]
+    lines = [_indent(wire.clip(line)) for line in wait_lines(report)]
     if report.waiting > len(report.waits):
         lines.append(_indent(f"… and {report.waiting - len(report.waits)} more"))
     return "\n".join(["luspool: deadlock: every script waits, and none can ever go on", *lines])
@@ -61,6 +50,12 @@ def internal_error_text(problem: str, details: str, *, debug: bool) -> str:
         return "\n".join([f"luspool: internal error: {problem}", *map(_indent, details.splitlines())])
     last = f" ({details.splitlines()[-1].strip()})" if details else ""
     return f"luspool: internal error: {problem}{last}\n  This is a fault of luspool. LUSPOOL_DEBUG=1 shows its details."
+
+
+def host_died_text(text: str, details: str, *, debug: bool) -> str:
+    """One of several host processes has died. `details` are its last words, which are luspool's own or a library's."""
+    lines = details.rstrip().splitlines()
+    return "\n".join([f"luspool: {text}", *map(_indent, lines if debug else lines[-1:])])
 
 
 def _worker(script: str) -> str:
@@ -76,25 +71,30 @@ def _explained(report: wire.Failed | wire.Stuck, limits: Limits) -> str:
     return with_flag(report.kind, message, limits) if raisable else message
 
 
-def wait_lines(waits: Sequence[Wait]) -> tuple[str, ...]:
+def wait_lines(report: wire.Deadlocked) -> tuple[str, ...]:
     """The states of a deadlock as lines `where waits for what, from whom`."""
+    waits = report.records()
     locations = {wait.state: wait.location for wait in waits}
-    return tuple(f"{wait.location} waits for {_wanted(wait.condition, wait.awaited, locations)}" for wait in waits)
+    other = "another" if report.waiting > len(waits) else "one that has ended"
+    return tuple(f"{wait.location} waits for {_wanted(wait, locations, other)}" for wait in waits)
 
 
-def _wanted(condition: Condition, awaited: Sequence[StateId], locations: dict[StateId, str]) -> str:
-    match condition:
-        case InboxHasMail():
-            what, whom = "a message from", "its parent"
-        case ChildrenHaveMail():
-            what, whom = "a message from", "its worker" if len(awaited) == 1 else "its workers"
-        case OutboxHasRoom():
-            what, whom = "room for a message to", "its parent"
-        case InboxHasRoom():
-            what, whom = "room for a message to", "its worker"
-        case InputArrived():
-            return "standard input"
-    where = ", ".join(locations.get(state, "one that has ended") for state in awaited)
+_WANTED = {
+    InboxHasMail.__name__: ("a message from", "its parent"),
+    ChildrenHaveMail.__name__: ("a message from", "its workers"),
+    OutboxHasRoom.__name__: ("room for a message to", "its parent"),
+    InboxHasRoom.__name__: ("room for a message to", "its worker"),
+}
+
+
+def _wanted(wait: wire.WaitRecord, locations: dict[int, str], other: str) -> str:
+    if wait.what not in _WANTED:
+        return "standard input"
+    what, whom = _WANTED[wait.what]
+    awaited = [int.from_bytes(wait.awaited[at : at + 8]) for at in range(0, len(wait.awaited), 8)]
+    if wait.what == ChildrenHaveMail.__name__ and len(awaited) == 1:
+        whom = "its worker"
+    where = ", ".join(locations.get(state, other) for state in awaited)
     return f"{what} {whom} ({where})" if where else f"{what} {whom}, which has ended"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from . import errors, report
 from .errors import UsageError, is_debugging
+from .host_command import host_command
 from .interrupts import Interrupts
 from .limit_options import with_flag
 from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
@@ -13,7 +15,7 @@ from .request import Request
 from .scheduler import wire
 from .scheduler.limits import MEASURES, Excess, Limits
 from .scheduler.process import HostProcess
-from .scheduler.supervisor import Supervisor
+from .scheduler.supervisor import Hosts, SoleHost, Supervisor
 from .scheduler.units import UNLIMITED
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
@@ -33,10 +35,14 @@ class RunOptions:
     arguments: tuple[bytes, ...]
     held: tuple[str, ...]
     ceiling: tuple[str, ...]
+    hosts: int
     threads: int
+    """In each host."""
     slice_nanoseconds: int
     limits: Limits
     strict_globals: bool
+    spreads: bool
+    """Every new state goes to the next host."""
     verbosity: int
     """Below 0: one line for each error. Above 0: also what is run, and how."""
 
@@ -72,6 +78,9 @@ class _Audience:
         brief = self._options.verbosity < 0
         self._streams.say(report.failure_text(failure, self._options.limits, brief=brief, debug=is_debugging()))
 
+    def host_died(self, text: str, details: bytes) -> None:
+        self._streams.say(report.host_died_text(text, details.decode("utf-8", "replace"), debug=is_debugging()))
+
     def deadlocked(self, deadlock: wire.Deadlocked) -> None:
         self._is_deadlocked = True
         self._streams.say(report.deadlock_text(deadlock))
@@ -96,6 +105,7 @@ _STATUS_OF_FAILURE = {
     "denied": errors.DENIED,
     "load": errors.CANNOT_LOAD,
     "internal": errors.INTERNAL,
+    "crashed": errors.INTERNAL,
 }
 
 
@@ -114,19 +124,41 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     streams = StandardStreams(interrupts.blocking)
     if options.verbosity > 0:
         rights = " ".join([*(f"-P {text}" for text in options.held), *(f"--allow {text}" for text in options.ceiling)])
-        threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
-        streams.say(f"luspool: running {request.path} on {threads}, with {rights or 'no permissions'}")
+        streams.say(f"luspool: running {request.path} on {_placed(options)}, with {rights or 'no permissions'}")
     audience = _Audience(streams, options, interrupts)
-    supervisor = Supervisor(host, audience, interrupts.blocking, streams.input_fd)
-    try:
-        ended = supervisor.run(
-            wire.Start.of(options.threads, options.slice_nanoseconds, options.limits, request.pack())
-        )
-    finally:
-        streams.flush()
-    interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
-    supervisor.close()
+    start = wire.Start.of(
+        options.threads, options.slice_nanoseconds, options.limits, request.pack(), spreads=options.spreads
+    )
+    with _hosts(host, start, audience, options) as hosts:
+        supervisor = Supervisor(hosts, audience, interrupts.blocking, streams.input_fd)
+        try:
+            ended = supervisor.run()
+        finally:
+            streams.flush()
+        interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
+        supervisor.close()
     return audience.exit_status(ended)
+
+
+def _hosts(
+    first: HostProcess, start: wire.Start, audience: _Audience, options: RunOptions
+) -> AbstractContextManager[Hosts]:
+    if options.hosts == 1:
+        return nullcontext(SoleHost(first, start, audience))
+    from .scheduler.fleet import Fleet, FleetOptions  # noqa: PLC0415  most runs have one host and don't wait for this
+
+    fleet = FleetOptions(
+        options.hosts,
+        lambda: HostProcess.start(host_command()),
+        display_name(options.script),
+        options.limits.tree.output,
+    )
+    return Fleet(first, start, audience, fleet)
+
+
+def _placed(options: RunOptions) -> str:
+    threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+    return threads if options.hosts == 1 else f"{options.hosts} processes with {threads} each"
 
 
 def _overdue_text(name: str, limits: Limits) -> str:

@@ -118,6 +118,16 @@ class PledgeSet:
         """The set of a state that this state creates now. A seal does not pass on: a child may always give up more."""
         return PledgeSet(MappingProxyType({name: own.inherit() for name, own in self.grants.items()}))
 
+    def is_within(self, outer: PledgeSet) -> bool:
+        """Whether a state with this set may live below one with `outer`: nothing beyond its ceiling, and all that it
+        rejects is rejected. Cautious, as all that compares values; True for what `inherit` and scripts' calls make.
+        """
+        return all(
+            all(_covered(limit.ceiling, rule) for rule in own.ceiling)
+            and all(_covered(own.rejected, rule) for rule in limit.rejected)
+            for own, limit in ((self.grants[name], outer.grants[name]) for name in _ELEMENTARY)
+        )
+
     def request(self, pledge: Pledge, origin: Origin) -> tuple[PledgeSet, bool]:
         """What the script's `pledge(x)` does, in all three forms: the new set, and what the call returns.
 

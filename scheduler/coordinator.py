@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from .events import Deadlocked, TreeOutcome
+from .idle_report import Report
 from .letters import host_of
 from .limits import Excess
 from .protocol import Exited, Failure, StateId
-from .spread import Report
 
 
 @dataclass(frozen=True, slots=True)

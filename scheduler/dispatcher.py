@@ -43,8 +43,8 @@ class Dispatcher:
 
     __slots__ = (
         "_announcer",
-        "board",
         "_is_work",
+        "board",
         "deadlines",
         "executors",
         "idle",

@@ -76,6 +76,9 @@ class HostEvents(Protocol):
     def root_ended(self, root: StateId, outcome: TreeOutcome) -> None:
         """Of one of several hosts: the root has ended here, and states of its tree may live here and elsewhere."""
 
+    def input_left(self, data: bytes) -> None:
+        """Of one of several hosts, asked for it: what had arrived of standard input, and nobody has read."""
+
     def exceeded(self, root: StateId, excess: Excess) -> None:
         """Of one of several hosts: the tree has used more than it may, and its root does not live here. Once."""
 

@@ -84,6 +84,7 @@ class Executor:
                 if board is not None:
                     board.leave(self.number)
                 cpu = self.meter.stop()
+        dispatcher.flush()
         self._announcer.announce()
 
     def _step(self, state: State) -> tuple[StepResult, int]:

@@ -147,6 +147,7 @@ class Host:
             self._dispatcher.machine.cancel(root)
             self._dispatcher.publish()
             self._dispatcher.wake()
+        self._dispatcher.flush()
         self._announcer.announce()
 
     def shutdown(self, timeout: float) -> bool:

@@ -3,7 +3,7 @@
 A host is executed, never forked: it shares no lock, thread or buffer with the supervisor. It is a session of its own,
 so that a Ctrl-C at the terminal reaches the supervisor alone, and its standard streams are not the user's: input is
 empty; output and errors, where only luspool's own faults and those of libraries arrive, go to a pipe that the
-supervisor reads. All that scripts say goes over one socket.
+supervisor reads. All that scripts say goes over two sockets (see `wire`).
 
 `os.posix_spawn` rather than `subprocess`: it starts a host some milliseconds sooner, because of what the latter
 imports, at the moment where the user waits. What it lacks, closing descriptors that the supervisor itself inherited,
@@ -12,6 +12,8 @@ a host does first of all (`close_inherited_descriptors`).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -19,23 +21,27 @@ import socket
 from collections.abc import Sequence
 from types import TracebackType
 
-SOCKET_FD = 3
-"""The descriptor at which a host finds its end of the socket."""
+EVENTS_FD, CONTROL_FD = 3, 4
+"""The descriptors at which a host finds its ends of the sockets."""
+
+_FREE_FD = 10
+"""What a host gets is kept above these numbers until it is put in its place, so that nothing is overwritten before."""
 
 
 class HostProcess:
     """A running host. Leaving it as a context manager ends it, whatever it is doing, and gives everything back.
 
-    `socket` is non-blocking and becomes readable when the host has sent something or is gone; `pidfd` becomes readable
-    when it is gone; `diagnostics` is the reading end of its standard output and errors, non-blocking. For one thread.
+    The sockets `events` and `control` are non-blocking and become readable when the host has sent something or is gone;
+    `pidfd` becomes readable when it is gone; `diagnostics` is the reading end of its standard output and errors,
+    non-blocking. For one thread.
     """
 
-    __slots__ = ("_exit_status", "diagnostics", "pid", "pidfd", "socket")
+    __slots__ = ("_exit_status", "control", "diagnostics", "events", "pid", "pidfd")
 
-    def __init__(self, pid: int, pidfd: int, sock: socket.socket, diagnostics: int) -> None:
+    def __init__(self, pid: int, pidfd: int, sockets: tuple[socket.socket, socket.socket], diagnostics: int) -> None:
         self.pid = pid
         self.pidfd = pidfd
-        self.socket = sock
+        self.events, self.control = sockets
         self.diagnostics = diagnostics
         self._exit_status: int | None = None
 
@@ -45,42 +51,37 @@ class HostProcess:
 
         Descriptors 0, 1 and 2 of the caller must be open, or the pipes made here would take their places.
         """
-        ours, theirs = socket.socketpair()
-        reading, writing = os.pipe()
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            sockets: list[socket.socket] = []
+            actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+            ]
+            for place in (EVENTS_FD, CONTROL_FD):
+                here, there = socket.socketpair()
+                sockets.append(ours.enter_context(here))
+                with there:
+                    actions.append((os.POSIX_SPAWN_DUP2, _above(there.fileno(), theirs), place))
+                here.setblocking(False)
+            reading, writing = os.pipe()
+            ours.callback(os.close, reading)
+            try:
+                high = _above(writing, theirs)
+            finally:
+                os.close(writing)
+            actions += [(os.POSIX_SPAWN_DUP2, high, place) for place in (1, 2)]
+            os.set_blocking(reading, False)
             pid = os.posix_spawn(
-                command[0],
-                list(command),
-                os.environ,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, writing, 1),
-                    (os.POSIX_SPAWN_DUP2, writing, 2),
-                    # Last, since `writing` may itself be descriptor 3.
-                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD),
-                ],
-                setsid=True,
-                setsigmask=(),
+                command[0], list(command), os.environ, file_actions=actions, setsid=True, setsigmask=()
             )
-        except BaseException:
-            ours.close()
-            os.close(reading)
-            raise
-        finally:
-            theirs.close()
-            os.close(writing)
-        ours.setblocking(False)
-        os.set_blocking(reading, False)
-        try:
-            # Nobody else waits for this child, so its number stays its own until it is reaped here.
-            pidfd = os.pidfd_open(pid)
-        except BaseException:
-            ours.close()
-            os.close(reading)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            raise
-        return cls(pid, pidfd, ours, reading)
+            try:
+                # Nobody else waits for this child, so its number stays its own until it is reaped here.
+                pidfd = os.pidfd_open(pid)
+            except BaseException:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise
+            ours.pop_all()
+        return cls(pid, pidfd, (sockets[0], sockets[1]), reading)
 
     def wait(self, seconds: float) -> int | None:
         """Wait until the host is gone; its exit status, or minus the signal that ended it. None: still there."""
@@ -100,6 +101,9 @@ class HostProcess:
         return self._exit_status
 
     def _reap(self) -> None:
+        """It has died, or was just killed. With it goes whatever it may have left in its session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # its number is its own until it is reaped
         ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         assert ended is not None  # noqa: S101  for the type checker: only WNOHANG gives None
         self._exit_status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
@@ -111,18 +115,26 @@ class HostProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        self.socket.close()
+        self.events.close()
+        self.control.close()
         os.close(self.pidfd)
         os.close(self.diagnostics)
 
 
+def _above(fd: int, stack: contextlib.ExitStack) -> int:
+    """A copy of a descriptor, out of the way of those that a host finds in their places; closed with `stack`."""
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FREE_FD)
+    stack.callback(os.close, copy)
+    return copy
+
+
 def close_inherited_descriptors() -> None:
-    """In a host, before anything else: close all but the standard streams and the socket.
+    """In a host, before anything else: close all but the standard streams and the sockets.
 
     A shell may have left descriptors open in the supervisor, which a script must not inherit.
     """
     for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > SOCKET_FD:
+        if fd > CONTROL_FD:
             try:
                 os.close(fd)
             except OSError:

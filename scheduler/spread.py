@@ -33,13 +33,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
 
 from . import letters
 from .edges import ArrivalBox, Edge, Window
 from .events import Cancelled
+from .idle_report import Report
 from .instructions import AskForEndBelow, ReportDeadlock, ReportExcess, ReportFailure, ReportRootEnd
 from .letters import HOST_BITS, Kind, LetterError, host_of
 from .limits import Excess, Limits, StateLimits
@@ -98,21 +98,6 @@ class Peer:
         """As many letters as it can read, whatever becomes of us; kept up to date while there are `waiters`."""
         self.waiters: list[State] = []
         """States that wait for `LetterIsOut`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a host that has nothing to do tells the coordinator; true when it was made, all at one moment.
-
-    `sent` and `received` count letters by host. `commands` are those carried out of the coordinator, `asks` what it was
-    asked for. `is_timed`: some state here has less time than the root.
-    """
-
-    sent: Mapping[int, int]
-    received: Mapping[int, int]
-    commands: int
-    asks: int
-    is_timed: bool
 
 
 class SpreadMachine(Machine):

@@ -25,6 +25,13 @@ class InputBuffer:
         """Nothing will arrive any more."""
         self._ended = True
 
+    def take_rest(self) -> bytes:
+        """Everything: somebody else will read it."""
+        rest = bytes(self._bytes)
+        self._bytes.clear()
+        self._searched = 0
+        return rest
+
     def read(self, size: int | None) -> bytes | None:
         """Take a line or up to `size` bytes, as `Port.read_input` says."""
         if size is None:

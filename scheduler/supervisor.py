@@ -1,31 +1,32 @@
-"""The supervisor's side of a run: watches a host process and passes on what its states say.
+"""The supervisor's side of a run: watches host processes and passes on what their states say.
 
-Actors: this loop, in the one thread of the supervisor, and a host at the other end of a socket, which is not trusted.
+Actors: this loop, in one thread, and hosts at the other ends of sockets, which are not trusted. One host is a
+`SoleHost` (below), several are a `Fleet` (`fleet`): they decide what becomes of what hosts say; the loop waits, reads and writes.
 
-Flow: the host says `Hello` within a deadline; `Start` hands it the program; from then on the loop waits, in one
-blocking call, for the socket, the host's diagnostics, the host's death and, only while a state has asked for it,
-standard input. `TreeEnded` ends the loop, `Shutdown` the host. `Stuck` ends both: the host is killed, because a state
-in it that must end does not come out of one long call, and with one host there is nobody to carry on.
+Flow: a host says `Hello` within a deadline; `Start` hands it the program; from then on the loop waits, in one blocking
+call, for the hosts' sockets, diagnostics and deaths, for standard input only while a state has asked for it, and for
+the next time at which something is to be done. When the program is over, `Shutdown` ends the hosts.
 
-Back-pressure: while the listener writes to a blocked terminal the loop reads nothing more; the socket fills up and the
-host's executors block in their sends. In the other direction nothing ever blocks: what the socket does not take is
-kept, which is bounded because input is read only when all that was read before has been taken.
+Back-pressure: while the listener writes to a blocked terminal the loop reads nothing more; the sockets fill up and the
+hosts' executors block in their sends. In the other direction nothing ever blocks: what a socket does not take is kept,
+which is bounded because input is read only when all that was read before has been taken.
 
-Death: a host's last words are in the socket when it dies, so both signs of death (the sentinel, the end of the stream)
-lead to the same place: read what is there, then report the death unless the tree's end was in it.
+Death: a host's last words are in its sockets when it dies, so both signs of death (the sentinel, the end of a stream)
+lead to the same place: read what is there, then take in the death.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from . import wire
+from .connection import HostConnection, HostError, HostProtocolError, how_it_died
 from .process import HostProcess
+from .records import RecordError
 
 HELLO_SECONDS = 60.0
 """How long a host may take to say `Hello`; some 50 ms are usual, the rest is for a machine that is short of breath."""
@@ -37,33 +38,17 @@ short enough for a person who waits for the prompt because a cancelled script do
 EXIT_SECONDS = 0.2
 """How long a host whose socket has closed may take to be gone, before it is killed: its own status says more."""
 
-_RECEIVE_SIZE = 256 * 1024
-_DIAGNOSTICS_KEPT = 64 * 1024
-
-
-class HostError(Exception):
-    """A host failed as a process. `diagnostics` is the end of what it left on its standard error."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.diagnostics = b""
-
 
 class HostDiedError(HostError):
     """The host ended before its program did. `exit_status` as in `HostProcess.wait`."""
 
     def __init__(self, exit_status: int) -> None:
-        how = f"was ended by signal {-exit_status}" if exit_status < 0 else f"exited with status {exit_status}"
-        super().__init__(f"the process that ran the scripts {how} before they were done")
+        super().__init__(f"the process that ran the scripts {how_it_died(exit_status)} before they were done")
         self.exit_status = exit_status
 
 
-class HostProtocolError(HostError):
-    """The host said something that it may not say, or nothing in time."""
-
-
 class Listener(Protocol):
-    """Where the loop takes a program's words to. May raise; that ends the loop, and the caller ends the host."""
+    """Where the loop takes a program's words to. May raise; that ends the loop, and the caller ends the hosts."""
 
     def started(self) -> None:
         """The program is on its way to a host that is ready: first of all, and once."""
@@ -75,81 +60,60 @@ class Listener(Protocol):
         """A state failed: the root, or a worker whose error nobody will receive."""
 
     def deadlocked(self, report: wire.Deadlocked) -> None:
-        """No state can ever run again."""
+        """No state can ever run again. Of all hosts, in one."""
 
     def stuck(self, report: wire.Stuck) -> None:
-        """A state could not be ended; the host was killed, and the program is over."""
+        """A state could not be ended; its host was killed, and where that was the root's, the program is over."""
+
+    def host_died(self, text: str, details: bytes) -> None:
+        """One of several hosts has died: what happened, and what follows; and its own last words, if it had any."""
 
     def read_input(self) -> bytes:
         """The next chunk of standard input, at most `wire.INPUT_PIECE` bytes; b"" at its end."""
 
 
-class HostConnection:
-    """The frames to and from one host process, without blocking."""
+class Hosts(Protocol):
+    """The hosts of one program, as the loop sees them. Called by its thread alone; may raise `HostError`."""
 
-    def __init__(self, process: HostProcess) -> None:
-        self.process = process
-        self._decoder = wire.Decoder(wire.FROM_HOST)
-        self._outgoing = bytearray()
-        self._diagnostics = bytearray()
+    ended: wire.TreeEnded | None
+    """How the program ended, once it is over."""
+    wants_input: bool
+    """Standard input is to be read, for `input_arrived`."""
 
     @property
-    def unsent(self) -> bool:
-        """Whether something waits for room in the socket; `flush` when it is writable."""
-        return bool(self._outgoing)
+    def connections(self) -> tuple[HostConnection, ...]:
+        """To all that are there."""
 
-    def send(self, message: wire.Message) -> None:
-        self._outgoing += wire.encode(message)
-        self.flush()
+    def due(self) -> float | None:
+        """When `keep_time` is to be called, by the monotonic clock in seconds."""
 
-    def flush(self) -> None:
-        """Send as much as the socket takes."""
-        try:
-            while self._outgoing:
-                with memoryview(self._outgoing) as view:
-                    sent = self.process.socket.send(view[:_RECEIVE_SIZE])
-                del self._outgoing[:sent]
-        except BlockingIOError:
-            return
-        except (BrokenPipeError, ConnectionResetError):
-            self._outgoing.clear()  # the host is gone, which the sentinel reports in its turn
+    def keep_time(self) -> None:
+        """Do what is due by now; called after everything else that happens, too."""
 
-    def receive(self) -> bool:
-        """Take in what has arrived, for `messages`. False when there is nothing, or nothing more."""
-        try:
-            data = self.process.socket.recv(_RECEIVE_SIZE)
-        except (BlockingIOError, ConnectionResetError):
-            return False
-        self._decoder.feed(data)
-        return bool(data)
+    def control(self, host: HostConnection, message: wire.Message) -> None:
+        """A host has said something on its control socket."""
 
-    def messages(self) -> Iterator[wire.Message]:
-        """The whole messages that have arrived. HostProtocolError at the first bad byte, after those before it."""
-        try:
-            yield from self._decoder
-        except wire.WireError as error:
-            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+    def read_events(self, ready: set[HostConnection]) -> Iterator[tuple[HostConnection, wire.Message]]:
+        """What is next to be said to the listener; `ready` are those whose events socket is readable."""
 
-    def read_diagnostics(self) -> bool:
-        """Take in what the host left on its standard error, keeping the end. False when there is no more."""
-        try:
-            data = os.read(self.process.diagnostics, _DIAGNOSTICS_KEPT)
-        except BlockingIOError:
-            return False
-        self._diagnostics += data
-        del self._diagnostics[:-_DIAGNOSTICS_KEPT]
-        return bool(data)
+    def event(self, host: HostConnection, message: wire.Message) -> None:
+        """It was the turn of this event, which is no output."""
 
-    def explain(self, error: HostError) -> HostError:
-        """Add the host's own last words to an error."""
-        while self.read_diagnostics():
-            pass
-        error.diagnostics = bytes(self._diagnostics)
-        return error
+    def wrote(self, data: bytes) -> bytes:
+        """Scripts have written this; as much of it as they may."""
+
+    def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
+        """A host is dead: its last words, and when they are passed on, what follows from its death."""
+
+    def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
+        """A host has broken the protocol."""
+
+    def input_arrived(self, data: bytes) -> None:
+        """A chunk of standard input, b"" at its end."""
 
 
 class Supervisor:
-    """Runs one program on one host; for one thread, once.
+    """Runs one program on its hosts; for one thread, once.
 
     `interruptible` is entered around every call that may block (and around nothing else), so that a signal handler can
     raise there and only there; a listener does the same in its own calls. `input_fd` is polled, and the listener asked
@@ -157,140 +121,227 @@ class Supervisor:
     """
 
     def __init__(
-        self, process: HostProcess, listener: Listener, interruptible: AbstractContextManager[object], input_fd: int
+        self, hosts: Hosts, listener: Listener, interruptible: AbstractContextManager[object], input_fd: int
     ) -> None:
-        self._process = process
-        self._host = HostConnection(process)
+        self._hosts = hosts
         self._listener = listener
         self._interruptible = interruptible
         self._input_fd = input_fd
-        self._wants_input = False
-        self._ended: wire.TreeEnded | None = None
-        self._selector = selectors.PollSelector()  # not epoll, which refuses regular files as standard input
 
-    def run(self, start: wire.Start) -> wire.TreeEnded:
-        """Run the program to its end. HostError when the host fails; see `Listener`.
+    def run(self) -> wire.TreeEnded:
+        """Run the program to its end. HostError when a host fails and the program can't go on; see `Listener`.
 
-        Afterwards `close` gives the host the time to end in order. Whatever is raised, ending it is left to the caller.
+        Afterwards `close` gives the hosts the time to end in order. Whatever is raised, ending them is the caller's.
         """
-        with self._selector:
-            for source in (self._process.socket.fileno(), self._process.diagnostics, self._process.pidfd):
-                self._selector.register(source, selectors.EVENT_READ)
-            try:
-                self._wait_hello()
-                self._host.send(start)
-                self._listener.started()
-                return self._wait_ended()
-            except HostError as error:
-                raise self._host.explain(error) from error.__cause__
+        hosts = self._hosts
+        while hosts.ended is None:
+            self._turn()
+        return hosts.ended
 
     def close(self) -> None:
-        """After `run`: let the host free what it holds and end, for `SHUTDOWN_SECONDS` at most."""
-        self._host.send(wire.Shutdown())
-        with self._interruptible:
-            self._process.wait(SHUTDOWN_SECONDS)
-
-    def _wait_hello(self) -> None:
-        deadline = time.monotonic() + HELLO_SECONDS
-        while True:
-            alive = self._wait(max(0.0, deadline - time.monotonic()))
-            for message in self._host.messages():
-                if message != wire.Hello(wire.VERSION):
-                    raise HostProtocolError(
-                        f"the process that runs the scripts is of another version ({type(message).__name__} where "
-                        f"Hello({wire.VERSION}) was due); was luspool updated a moment ago? Start it again"
-                    )
-                return
-            if not alive:
-                raise self._death()
-            if time.monotonic() >= deadline:
-                raise HostProtocolError(f"the process that runs the scripts was not ready after {HELLO_SECONDS:.0f} s")
-
-    def _wait_ended(self) -> wire.TreeEnded:
-        while True:
-            alive = self._wait(None)
-            self._handle_messages()
-            if self._ended is not None:
-                return self._ended
-            if not alive:
-                raise self._death()
-
-    def _death(self) -> HostDiedError:
-        """What became of a host whose stream has ended."""
-        with self._interruptible:
-            status = self._process.wait(EXIT_SECONDS)
-        return HostDiedError(self._process.kill() if status is None else status)
-
-    def _wait(self, timeout: float | None) -> bool:
-        """Wait until something happens, and take it in. False: the host is gone, and all it had sent is taken in."""
-        sending = selectors.EVENT_WRITE if self._host.unsent else 0
-        self._selector.modify(self._process.socket.fileno(), selectors.EVENT_READ | sending)
-        reading = self._wants_input and not self._host.unsent
-        if reading:
-            self._selector.register(self._input_fd, selectors.EVENT_READ)
-        try:
+        """After `run`: let the hosts free what they hold and end, for `SHUTDOWN_SECONDS` at most."""
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        for host in self._hosts.connections:
+            host.send(wire.Shutdown())
+        for host in self._hosts.connections:
             with self._interruptible:
-                ready = {key.fd: events for key, events in self._selector.select(timeout)}
-        finally:
-            if reading:
-                self._selector.unregister(self._input_fd)
-        if reading and self._input_fd in ready:
-            self._wants_input = False
-            self._host.send(wire.Input(self._listener.read_input()))
-        if self._process.diagnostics in ready and not self._host.read_diagnostics():
-            self._selector.unregister(self._process.diagnostics)
-        return self._take_in(ready.get(self._process.socket.fileno(), 0), self._process.pidfd in ready)
+                host.process.wait(max(0.0, deadline - time.monotonic()))
 
-    def _take_in(self, socket_events: int, is_dead: bool) -> bool:
-        if socket_events & selectors.EVENT_WRITE:
-            self._host.flush()
-        if is_dead:
-            self._process.kill()  # whatever it may have left in its session; nobody can write to the socket then
-            while self._host.receive():
-                pass
-            return False
-        return not socket_events & selectors.EVENT_READ or self._host.receive()
+    def _turn(self) -> None:
+        """Wait until something happens, and take it in."""
+        hosts = self._hosts
+        ready = self._wait()
+        for host in hosts.connections:
+            if ready.get(host.process.control.fileno(), 0) & selectors.EVENT_WRITE:
+                host.flush()
+            if host.process.diagnostics in ready and not host.read_diagnostics():
+                host.hears_diagnostics = False
+            if ready.get(host.process.control.fileno(), 0) & selectors.EVENT_READ:
+                self._guarded(host, self._read_control(host))
+        talking = {host for host in hosts.connections if host.process.events.fileno() in ready}
+        self._pass_on(hosts.read_events(talking))
+        for host in hosts.connections:
+            if hosts.ended is None and (host.process.pidfd in ready or host.is_over):
+                self._pass_on(hosts.lost(host, self._reap(host)))
+        if self._input_fd in ready and hosts.ended is None:
+            hosts.input_arrived(self._listener.read_input())
+        if hosts.ended is None:
+            hosts.keep_time()
 
-    def _handle_messages(self) -> None:
-        """Pass on what has arrived, up to the tree's end. Neighbouring pieces of output become one write, always before
-        what follows."""
+    def _reap(self, host: HostConnection) -> int:
+        with self._interruptible:
+            exit_status = host.process.wait(EXIT_SECONDS)
+        return host.process.kill() if exit_status is None else exit_status
+
+    def _wait(self) -> dict[int, int]:
+        """Which descriptors are ready, and for what."""
+        hosts = self._hosts
+        with selectors.PollSelector() as selector:  # not epoll, which refuses regular files as standard input
+            for host in hosts.connections:
+                process = host.process
+                writing = selectors.EVENT_WRITE if host.unsent else 0
+                selector.register(process.control, selectors.EVENT_READ | writing)
+                selector.register(process.pidfd, selectors.EVENT_READ)
+                if host.hears_events:
+                    selector.register(process.events, selectors.EVENT_READ)
+                if host.hears_diagnostics:
+                    selector.register(process.diagnostics, selectors.EVENT_READ)
+            # Read only when all that was read before has been taken.
+            if hosts.wants_input and not any(host.unsent for host in hosts.connections):
+                selector.register(self._input_fd, selectors.EVENT_READ)
+            due = hosts.due()
+            timeout = None if due is None else max(0.0, due - time.monotonic())
+            with self._interruptible:
+                return {key.fd: events for key, events in selector.select(timeout)}
+
+    def _read_control(self, host: HostConnection) -> Iterator[None]:
+        if not host.control.receive():
+            host.is_over = True
+        for message in host.control.messages():
+            self._hosts.control(host, message)
+            yield
+
+    def _guarded(self, host: HostConnection, steps: Iterator[None]) -> None:
+        try:
+            for _ in steps:
+                if self._hosts.ended is not None:
+                    return
+        except HostProtocolError as problem:
+            self._hosts.broke(host, problem)
+
+    def _pass_on(self, events: Iterable[tuple[HostConnection, wire.Message]]) -> None:
+        """Pass on what has arrived, up to the program's end. Neighbouring pieces of output become one write, always
+        before what follows."""
+        hosts = self._hosts
         stream = 0
         output = bytearray()
         try:
-            for message in self._host.messages():
-                if isinstance(message, wire.Output) and message.stream == stream:
+            for host, message in events:
+                if isinstance(message, wire.Output):
+                    if message.stream not in (1, 2):
+                        why = f"the process that runs the scripts wrote to a stream {message.stream}"
+                        hosts.broke(host, HostProtocolError(why))
+                        continue
+                    if message.stream != stream:
+                        whole, output = output, bytearray()
+                        self._write(stream, whole)
+                        stream = message.stream
                     output += message.data
                     continue
                 whole, output = output, bytearray()
                 self._write(stream, whole)
-                if isinstance(message, wire.Output):
-                    stream, output = message.stream, bytearray(message.data)
-                else:
-                    self._handle(message)
-                if self._ended is not None:
+                hosts.event(host, message)
+                if hosts.ended is not None:
                     return
         finally:
             self._write(stream, output)
 
     def _write(self, stream: int, data: bytearray) -> None:
         if data:
-            if stream not in (1, 2):
-                raise HostProtocolError(f"the process that runs the scripts wrote to a stream {stream}")
-            self._listener.write(stream, bytes(data))
+            self._listener.write(stream, self._hosts.wrote(bytes(data)))
 
-    def _handle(self, message: wire.Message) -> None:
+
+class SoleHost:
+    """The one host of a program (see `Hosts`). When it dies the program is over, with a `HostError`."""
+
+    def __init__(self, process: HostProcess, start: wire.Start, listener: Listener) -> None:
+        self._host = HostConnection(process)
+        self._start = start
+        self._listener = listener
+        self._hello_until: float | None = hello_deadline()
+        self.connections = (self._host,)
+        self.ended: wire.TreeEnded | None = None
+        self.wants_input = False
+
+    def due(self) -> float | None:
+        return self._hello_until
+
+    def keep_time(self) -> None:
+        if self._hello_until is not None and time.monotonic() >= self._hello_until:
+            raise self._explained(HostProtocolError(not_ready()))
+
+    def control(self, host: HostConnection, message: wire.Message) -> None:
+        if self._hello_until is None:
+            raise HostProtocolError(f"the process that runs the scripts sent {type(message).__name__} twice")
+        check_hello(message)
+        self._hello_until = None
+        host.send(self._start)
+        self._listener.started()
+
+    def read_events(self, ready: set[HostConnection]) -> Iterator[tuple[HostConnection, wire.Message]]:
+        host = self._host
+        if host in ready and not host.events.receive():
+            host.is_over = True
+        try:
+            for message in host.events.messages():
+                if self._hello_until is not None:
+                    check_hello(message)
+                yield host, message
+        except HostProtocolError as problem:
+            self.broke(host, problem)
+
+    def event(self, host: HostConnection, message: wire.Message) -> None:
         match message:
             case wire.WantInput():
-                self._wants_input = True
+                self.wants_input = True
             case wire.Failed():
                 self._listener.failed(message)
             case wire.Deadlocked():
+                check_waits(message)
                 self._listener.deadlocked(message)
             case wire.Stuck():
-                self._process.kill()
+                host.process.kill()
                 self._listener.stuck(message)
-                self._ended = wire.TreeEnded(exited=False, status=0)
+                self.ended = wire.TreeEnded(exited=False, status=0)
             case wire.TreeEnded():
-                self._ended = message
+                self.ended = message
             case _:
-                raise HostProtocolError(f"the process that runs the scripts sent {type(message).__name__} twice")
+                self.broke(host, HostProtocolError(f"{type(message).__name__} where there is no other host"))
+
+    def wrote(self, data: bytes) -> bytes:
+        return data
+
+    def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
+        while host.events.receive():
+            pass
+        yield from self.read_events(set())
+        raise self._explained(HostDiedError(exit_status))
+
+    def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
+        del host
+        raise self._explained(problem)
+
+    def input_arrived(self, data: bytes) -> None:
+        self.wants_input = False
+        self._host.send(wire.Input(data))
+
+    def _explained(self, error: HostError) -> HostError:
+        error.diagnostics = self._host.diagnostics()
+        return error
+
+
+def hello_deadline() -> float:
+    """Until when a host that was just executed has to have said `Hello`, by the monotonic clock in seconds."""
+    return time.monotonic() + HELLO_SECONDS
+
+
+def not_ready() -> str:
+    """What is said of one that has not."""
+    return f"the process that runs the scripts was not ready after {HELLO_SECONDS:.0f} s"
+
+
+def check_waits(message: wire.Deadlocked) -> None:
+    """Raise HostProtocolError unless its records are some."""
+    try:
+        message.records()
+    except RecordError as error:
+        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+
+
+def check_hello(message: wire.Message) -> None:
+    """Raise HostProtocolError unless this is the first message of a host of our own version."""
+    if message != wire.Hello(wire.VERSION):
+        raise HostProtocolError(
+            f"the process that runs the scripts is of another version ({type(message).__name__} where "
+            f"Hello({wire.VERSION}) was due); was luspool updated a moment ago? Start it again"
+        )

@@ -55,6 +55,7 @@ class Timekeeper:
                 published = self._look(time.monotonic_ns())
                 if not published:
                     self._sleep()
+            dispatcher.flush()
             if published:
                 self._announcer.announce()
 
@@ -124,7 +125,8 @@ class Timekeeper:
         state.stop_asked_at, state.stop_cpu = _NEVER, _NEVER  # say it once
         excess = state.excess
         kind, why = ("cancelled", "it was cancelled") if excess is None else (excess.kind, str(excess))
-        failure = Failure(kind, b"", why, "", "")
+        script = "" if self._dispatcher.board is None else str(state.spec)
+        failure = Failure(kind, b"", why, "", script)
         root = state.tree.root
         self._announcer.append(lambda events: events.stuck(failure, state.id, root))
         return True

@@ -16,8 +16,9 @@ and a payload must be used up exactly. Nothing here can execute anything (no pic
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import ClassVar
 
 from .limits import Limits, StateLimits, TreeLimits
@@ -259,9 +260,9 @@ class Failed(Message):
 
 @dataclass(frozen=True, slots=True)
 class WaitRecord:
-    """One state of a deadlock: it waits at `location` for `what` from the states `awaited` (8 bytes each).
+    """One state of a deadlock: it waits at `location` for `what`, which the states `awaited` could have given.
 
-    `what` is the name of the class of its condition. Of awaited states at most `WAITS_LIMIT` are named.
+    `what` is the name of the class of its condition. Of awaited states, 8 bytes each, at most `WAITS_LIMIT` are named.
     """
 
     state: int
@@ -278,6 +279,15 @@ class Deadlocked(Message):
     waits: tuple[bytes, ...]
     KIND = ord("D")
     LIMIT = WAITS_LIMIT * (TEXT_LIMIT + 8 * WAITS_LIMIT + _FIELD_HEADS)
+
+    @classmethod
+    def of(cls, waiting: int, records: Iterable[WaitRecord]) -> Deadlocked:
+        """As many of the records as it may have."""
+        return cls(waiting, tuple(pack(record) for record in islice(records, WAITS_LIMIT)))
+
+    def records(self) -> list[WaitRecord]:
+        """RecordError when they are none."""
+        return [unpack(WaitRecord, wait) for wait in self.waits]
 
 
 @dataclass(frozen=True, slots=True)

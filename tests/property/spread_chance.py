@@ -1,6 +1,11 @@
 """Runs of a `Cluster` by chance: a hundred times as many as Hypothesis makes in the same time, and longer ones."""
 
 import random
+from functools import partial
+
+from luspool.scheduler.coordinator import Stage
+from luspool.scheduler.protocol import ChildrenHaveMail, Delivered, Ended, InboxHasMail, Returned, Waiting
+from luspool.scheduler.tree import Phase
 
 from .spread_cluster import Cluster
 
@@ -98,3 +103,77 @@ def happen(cluster, pick, weather, hosts):
     else:
         return bool(found or everybody)
     return True
+
+
+def finish(cluster, pick, *, root_returns):
+    """From now on every state takes what it can get and then waits: the tree has to come to its end, and does."""
+    for _ in range(1000):
+        cluster.drain(pick)
+        while act_last(cluster, pick, root_returns):
+            pass
+        if cluster.deliveries():
+            continue
+        report_all(cluster, pick)
+        if cluster.coordinator.stage is Stage.OVER:
+            break
+        if not cluster.deliveries():
+            end_timed(cluster, pick)
+    assert cluster.coordinator.stage is Stage.OVER
+    cluster.drain(pick)
+    cluster.check_over()
+
+
+def report_all(cluster, pick):
+    """Every host with nothing to do says so; that comes in any order, as do reports that are late."""
+    for host in cluster.hosts.values():
+        cluster.take_report(host)
+    while reporters := [host for host in cluster.hosts.values() if host.reports]:
+        host = pick.one(reporters)
+        report = host.reports.pop(pick.number(0, len(host.reports) - 1))
+        cluster.tell(partial(cluster.coordinator.reported, host.number, report))
+
+
+def end_timed(cluster, pick):
+    """Nothing but time can go on."""
+    timed = [
+        (host, state)
+        for host in cluster.hosts.values()
+        for state in host.machine.states.values()
+        if state.is_timed and state.phase is Phase.WAITING
+    ]
+    assert timed, "the tree hangs"
+    for host, state in timed:
+        cluster.exceed(pick, host, state)
+
+
+def act_last(cluster, pick, root_returns):
+    """Whether anybody did anything."""
+    has_acted = False
+    for host in cluster.hosts.values():
+        host.machine.input_arrived(end=True)
+        while host.machine.run_queue or host.machine.woken:
+            cluster.run(pick, host)
+        for state in tuple(host.running):
+            has_acted = True
+            act_one_last(cluster, host, state, root_returns)
+            cluster.collect(host)
+    return has_acted
+
+
+def act_one_last(cluster, host, state, root_returns):
+    if state.phase is Phase.ENDED or (state.id == cluster.root and root_returns):
+        cluster.stepped(host, state, Ended(Returned()))
+        return
+    children = cluster.named[state.id]
+    living = [child for child in children if host.machine.is_running(state, child)]
+    for child in children:
+        while child not in living and cluster.take(host, state, [child]) != Delivered((None,)):
+            pass
+    cluster.named[state.id] = living
+    payload = host.machine.peek(state)
+    if payload is not None:
+        cluster.inboxes[state.id].taken.append(payload)
+    elif not living:
+        cluster.stepped(host, state, Waiting(InboxHasMail()))
+    elif cluster.take(host, state, living) is None:
+        cluster.stepped(host, state, Waiting(ChildrenHaveMail(tuple(living))))

@@ -7,7 +7,7 @@ letter that was written after them. All else is in no order: `deliveries` lists 
 Everything is known here: who sent what, who failed, whose descendants have to end. `check` compares.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import deque
 from functools import partial
 from itertools import count
 
@@ -23,7 +23,6 @@ from luspool.scheduler.coordinator import (
     Stage,
     TellWaits,
 )
-from luspool.scheduler.edges import Window
 from luspool.scheduler.instructions import (
     AskForEndBelow,
     ReportDeadlock,
@@ -32,7 +31,6 @@ from luspool.scheduler.instructions import (
     ReportRootEnd,
     ReportTreeEnd,
 )
-from luspool.scheduler.invariants import validate
 from luspool.scheduler.letters import HOST_BITS, Kind
 from luspool.scheduler.limits import Excess, Limits, StateLimits, TreeLimits
 from luspool.scheduler.mailbox import MESSAGE_OVERHEAD
@@ -55,6 +53,8 @@ from luspool.scheduler.protocol import (
 from luspool.scheduler.spread import SpreadMachine
 from luspool.scheduler.tree import Phase
 from luspool.scheduler.units import UNLIMITED
+
+from .spread_laws import Channel, Laws
 
 SIZE = 4
 MESSAGE = SIZE + MESSAGE_OVERHEAD
@@ -102,19 +102,12 @@ class NotedMachine(SpreadMachine):
     def _end_tree(self, tree):
         self.may_strip = True
         super()._end_tree(tree)
+        assert (tree.memory, tree.busy, tree.timed) == (0, 0, 0)
 
     def _strip(self, state):
         if state.phase not in (Phase.ENDED, Phase.ELSEWHERE) and not self.may_strip:
             assert self.cluster.is_doomed(state.id), f"state {state.id} was ended for nothing"
         super()._strip(state)
-
-
-class Channel:
-    """All that was ever accepted in one direction between a worker and its parent, and all that was taken."""
-
-    def __init__(self):
-        self.sent = []
-        self.taken = []
 
 
 class SimHost:
@@ -129,31 +122,13 @@ class SimHost:
         self.reports = []
 
 
-class Cluster:
+class Cluster(Laws):
     """See the module. `pick` in its methods decides what is left open: `one(choices)` and `number(least, most)`."""
 
     def __init__(self, pick, messages=2):
+        super().__init__()
         self.numbers = count(1)
         self.host_numbers = count(1)
-        self.hosts = {}
-        self.dead = {}
-        """Those that died, until the coordinator knows."""
-        self.unpublished, self.wires = defaultdict(deque), defaultdict(deque)
-        self.published = Counter()
-        self.inboxes, self.outboxes = {}, {}
-        self.parents = {}
-        """The creator of every state ever made."""
-        self.named = defaultdict(list)
-        self.failures, self.heard, self.lost = {}, Counter(), Counter()
-        self.dooms, self.threats = set(), {}
-        """States below which all has to end; and those of which this is known only to a host that may die."""
-        self.begun = {}
-        self.is_abrupt = False
-        """The end of the tree does not wait for anybody."""
-        self.is_timed_out = False
-        """Time has ended somebody: that comes out of nowhere, and may come just after a decision."""
-        self.deaths = 0
-        self.is_hostile = False
         limits = TreeLimits(
             mailbox=messages * MESSAGE,
             depth=pick.one([2, 5, UNLIMITED]),
@@ -187,7 +162,6 @@ class Cluster:
     def die(self, number):
         """What it had not published is lost with it, and what it held."""
         host = self.dead[number] = self.hosts.pop(number)
-        self.deaths += 1
         for state in host.machine.states.values():
             if state.failure is not None:
                 self.lost[state.failure.message] += 1
@@ -480,7 +454,7 @@ class Cluster:
             case Joined(other):
                 machine.peer_joined(other)
             case Gone():
-                machine.peer_gone(command.host, partial(self.crashed, command))
+                self.lose_host(host, command)
             case EndBelow(state):
                 machine.end_below(state)
             case EndForExcess(excess):
@@ -493,6 +467,21 @@ class Cluster:
                 machine.end_tree()
         machine.commands += 1
         self.collect(host)
+
+    def lose_host(self, host, gone):
+        """Those who had begun there have crashed; those who had not are to begin here."""
+        machine = host.machine
+        stubs = [stub for stub in machine.stubs.values() if stub.host == gone.host and not stub.inbox.is_closed]
+        parents = {stub.id: stub.parent for stub in stubs}
+        before = set(self.failures.values())
+        machine.peer_gone(gone.host, partial(self.crashed, gone))
+        crashed = set(self.failures.values()) - before
+        for stub in stubs:
+            parent = parents[stub.id]
+            if stub.id not in self.begun:
+                assert stub.phase is Phase.READY, "a state that had not begun is to begin at home"
+            elif parent is not None and parent.phase is not Phase.ENDED:
+                assert stub.id in crashed, "a parent has to know that its child has crashed"
 
     def crashed(self, gone, state, script):
         assert script == SCRIPT
@@ -560,113 +549,6 @@ class Cluster:
                 self.hosts[number].commands.append(command)
         self.coordinator.commands.clear()
 
-    # --- what everybody knows ------------------------------------------------------------------------------------
-
-    def failed(self, state_id, failure):
-        assert failure.message not in self.failures
-        self.failures[failure.message] = state_id
-
-    def doom(self, state_id):
-        self.dooms.add(state_id)
-
-    def above(self, state_id):
-        while (state_id := self.parents[state_id]) is not None:
-            yield state_id
-
-    def is_doomed(self, state_id):
-        """Whether somebody above it was cancelled, or exceeded a limit."""
-        return any(top in self.dooms or top in self.threats for top in self.above(state_id))
-
-    def living(self):
-        return [
-            state
-            for host in self.hosts.values()
-            for state in host.machine.states.values()
-            if state.phase not in (Phase.ENDED, Phase.ELSEWHERE)
-        ]
-
-    def all_letters(self):
-        for queues in (self.wires, self.unpublished):
-            for pair, queue in queues.items():
-                for letter in queue:
-                    yield pair, letter
-
-    def assert_quiet(self):
-        """At the moment of the decision that a tree is over, or deadlocked: it is."""
-        for host in self.hosts.values():
-            tree = host.machine.tree
-            assert tree is None or not tree.busy, f"host {host.number} is busy"
-            assert not host.commands
-            assert self.coordinator.outcome is not None or tree is None or not tree.timed
-        for host in (*self.hosts.values(), *self.dead.values()):
-            assert not host.asks
-        assert not list(self.all_letters())
-
-    # --- laws ----------------------------------------------------------------------------------------------------
-
-    def check(self):
-        for host in self.hosts.values():
-            validate(host.machine)
-        self.check_failures()
-        self.check_messages()
-        self.check_windows()
-
-    def check_failures(self):
-        somewhere = Counter(
-            state.failure.message
-            for host in self.hosts.values()
-            for state in host.machine.states.values()
-            if state.failure is not None
-        )
-        for _, letter in self.all_letters():
-            kind, _, body = letters.read(letter)
-            if kind is Kind.ENDED and body:
-                somewhere[letters.read_failure(body).message] += 1
-        assert somewhere + self.heard + self.lost == Counter(self.failures.keys()), "a failure got lost, or came twice"
-
-    def check_messages(self):
-        for channels in (self.inboxes, self.outboxes):
-            for channel in channels.values():
-                assert channel.taken == channel.sent[: len(channel.taken)]
-
-    def on_the_way(self, pair, kind, state_id):
-        for queue in (self.wires[pair], self.unpublished[pair]):
-            for letter in queue:
-                its_kind, its_state, body = letters.read(letter)
-                if its_kind is kind and its_state == state_id:
-                    yield body
-
-    def check_windows(self):
-        """What a sender counts is what lies at the other end or is on its way there, or what it will be told of."""
-        for number, host in self.hosts.items():
-            for stub in host.machine.stubs.values():
-                there = self.hosts.get(stub.host)
-                if there is None or number not in there.machine.peers:
-                    continue
-                state = there.machine.states.get(stub.id)
-                if state is not None and state.phase is Phase.ENDED:
-                    continue
-                is_moving = any(self.on_the_way((number, stub.host), Kind.MOVED, stub.id))
-                if state is None and not is_moving:
-                    continue
-                out, back = (number, stub.host), (stub.host, number)
-                sent, told = (Kind.SENT, Kind.INBOX_TAKEN), (Kind.MESSAGE, Kind.OUTBOX_TAKEN)
-                box = None if state is None else state.inbox
-                if stub.parent is not None and not stub.inbox.is_closed and (state is None or state.parent is not None):
-                    self.check_window(stub.id, (stub.inbox, box), (out, back), sent)
-                    assert not is_moving or stub.inbox.kept is not None
-                if stub.parent is not None and state is not None and state.parent is not None:
-                    self.check_window(stub.id, (state.outbox, stub.outbox), (back, out), told)
-
-    def check_window(self, state_id, ends, ways, kinds):
-        (window, box), (out, back) = ends, ways
-        flying = sum(len(body) + MESSAGE_OVERHEAD for body in self.on_the_way(out, kinds[0], state_id))
-        told = sum(map(letters.read_number, self.on_the_way(back, kinds[1], state_id)))
-        there = 0 if box is None else box.used + box._untold
-        assert window.used == flying + told + there, f"the window of state {state_id} counts wrong"
-
-    # --- the end -------------------------------------------------------------------------------------------------
-
     def drain(self, pick):
         """Let everything arrive, in any order, while no state runs."""
         while found := self.deliveries():
@@ -674,129 +556,6 @@ class Cluster:
         self.check()
         self.check_drained()
 
-    def check_drained(self):
-        assert not list(self.all_letters())
-        for host in self.hosts.values():
-            machine = host.machine
-            assert not host.commands
-            for peer in machine.peers.values():
-                assert not peer.waiters
-            assert not_heard(machine) == 0, "an end below a state is remembered for ever"
-            for stub in machine.stubs.values():
-                assert stub.id in self.hosts[stub.host].machine.states, f"the record of state {stub.id} is left"
-        for state in self.living():
-            doomed = [top for top in self.above(state.id) if top in self.dooms or top in self.threats]
-            assert not doomed, f"state {state.id} lives, though {doomed} took all below with them"
-        if not self.is_abrupt and self.coordinator.stage is Stage.RUNNING:
-            self.check_drained_edges()
-
-    def check_drained_edges(self):
-        for host in self.hosts.values():
-            for stub in host.machine.stubs.values():
-                state = self.hosts[stub.host].machine.states[stub.id]
-                if state.phase is Phase.ENDED or stub.parent is None or stub.inbox.is_closed:
-                    continue
-                for channel, box in ((self.inboxes[stub.id], state.inbox), (self.outboxes[stub.id], stub.outbox)):
-                    assert channel.taken + list(box) == channel.sent
-                condition = stub.parent.condition
-                if isinstance(condition, InboxHasRoom) and condition.child == stub.id:
-                    assert not state.inbox.fits(condition.size), "a lost wake-up of a parent"
-                if isinstance(state.condition, OutboxHasRoom):
-                    assert not stub.outbox.fits(state.condition.size), "a lost wake-up of a child"
-
-    def finish(self, pick, root_returns):
-        """Every state from now on receives what it can and then waits; the tree has to come to its end."""
-        for _ in range(1000):
-            self.drain(pick)
-            self.act_last(pick, root_returns)
-            if self.deliveries():
-                continue
-            for host in self.hosts.values():
-                self.take_report(host)
-            while any(host.reports for host in self.hosts.values()):
-                host = pick.one([host for host in self.hosts.values() if host.reports])
-                report = host.reports.pop(pick.number(0, len(host.reports) - 1))
-                self.tell(partial(self.coordinator.reported, host.number, report))
-            if self.coordinator.stage is Stage.OVER:
-                break
-            if not self.deliveries() and not any(host.machine.run_queue for host in self.hosts.values()):
-                timed = any(host.machine.tree and host.machine.tree.timed for host in self.hosts.values())
-                assert timed, "the tree hangs"
-                for host in self.hosts.values():
-                    for state in tuple(host.machine.states.values()):
-                        if state.is_timed and state.phase not in (Phase.ENDED, Phase.ELSEWHERE):
-                            self.exceed(pick, host, state)
-        assert self.coordinator.stage is Stage.OVER
-        self.drain(pick)
-        self.check_over()
-
-    def act_last(self, pick, root_returns):
-        busy = True
-        while busy:
-            busy = False
-            for host in self.hosts.values():
-                host.machine.input_arrived(end=True)
-                while host.machine.run_queue or host.machine.woken:
-                    self.run(pick, host)
-                for state in tuple(host.running):
-                    busy = True
-                    self.act_one_last(host, state, root_returns)
-                    self.collect(host)
-
-    def act_one_last(self, host, state, root_returns):
-        if state.phase is Phase.ENDED or (state.id == self.root and root_returns):
-            self.stepped(host, state, Ended(Returned()))
-            return
-        children = [child for child in self.named[state.id] if host.machine.is_running(state, child)]
-        for child in self.named[state.id]:
-            while child not in children:
-                received = self.take(host, state, [child])
-                if received == Delivered((None,)):
-                    break
-        self.named[state.id] = children
-        if children:
-            if self.take(host, state, children) is None:
-                self.stepped(host, state, Waiting(ChildrenHaveMail(tuple(children))))
-            return
-        payload = host.machine.peek(state)
-        if payload is not None:
-            self.inboxes[state.id].taken.append(payload)
-        elif state.id == self.root:
-            self.stepped(host, state, Waiting(InboxHasMail()))
-        else:
-            self.stepped(host, state, Waiting(InboxHasMail()))
-
-    def check_over(self):
-        assert self.coordinator.outcome is not None or not self.hosts
-        for host in self.hosts.values():
-            assert_empty(host.machine)
-        if not self.is_abrupt:
-            for state_id, parent in self.parents.items():
-                excused = state_id in self.dooms or state_id in self.threats or self.is_doomed(state_id)
-                if parent is not None and not self.deaths and not excused and state_id not in self.begun:
-                    quarantined = state_id in self.failures.values()
-                    assert quarantined, f"state {state_id} never ran"
-
-
-def assert_empty(machine):
-    """Nothing is left in a machine whose tree is over."""
-    assert machine.tree is None
-    assert not machine.states
-    assert not machine.stubs
-    assert not machine._abroad
-    assert not machine._untold
-    assert not machine._spread_from
-    assert not machine.input_waiters
-    assert all(not peer.waiters for peer in machine.peers.values())
-
-
-def not_heard(machine):
-    return len(machine._ending_below) + sum(len(peer.behind) + peer.ahead for peer in machine.peers.values())
-
 
 def next_number(counter):
     return counter.__reduce__()[1][0]
-
-
-def is_window(mailbox):
-    return isinstance(mailbox, Window)

@@ -27,7 +27,7 @@ from luspool.scheduler.tree import Phase
 from luspool.scheduler.units import UNLIMITED
 
 from .spread_chance import Chance, begin, run
-from .spread_cluster import assert_empty
+from .spread_laws import assert_empty
 
 
 def crashed(state_id, script):

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from .spread_chance import Chance, begin, run
+from .spread_chance import Chance, begin, finish, run
 
 
 class Drawn:
@@ -110,7 +110,7 @@ class AnyEvents(RuleBasedStateMachine):
     def teardown(self):
         if self.cluster is not None:
             seed = len(self.cluster.parents)
-            self.cluster.finish(Chance(seed), root_returns=bool(seed % 2))
+            finish(self.cluster, Chance(seed), root_returns=bool(seed % 2))
 
 
 TestAnyEvents = AnyEvents.TestCase
@@ -125,4 +125,4 @@ def test_long_runs_by_chance_keep_the_laws_and_come_to_their_end(start):
         chance = Chance(seed)
         cluster = begin(chance, chance.number(1, 7))
         run(cluster, chance, chance.one([50, 150, 400]))
-        cluster.finish(chance, root_returns=bool(chance.number(0, 1)))
+        finish(cluster, chance, root_returns=bool(chance.number(0, 1)))

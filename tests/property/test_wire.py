@@ -21,19 +21,42 @@ limits = st.builds(
     st.builds(StateLimits, *[amounts] * len(fields(StateLimits))),
     st.builds(TreeLimits, *[amounts] * len(fields(TreeLimits))),
 )
-from_host = st.one_of(
+control = st.one_of(
     st.builds(wire.Hello, integers),
+    st.builds(wire.Pong, integers),
+    st.builds(wire.Report, st.binary(max_size=64), st.binary(max_size=64), integers, integers, st.booleans()),
+    st.builds(wire.Broken, integers, texts),
+)
+from_host = st.one_of(
+    st.builds(wire.Stamp, integers, integers),
     st.builds(wire.Output, integers, st.binary(max_size=200)),
     st.just(wire.WantInput()),
     st.builds(wire.Failed, texts, texts, texts, texts, st.booleans()),
-    st.builds(wire.Deadlocked, integers, st.lists(texts, max_size=5).map(tuple)),
-    st.builds(wire.Stuck, texts, texts, texts, st.booleans()),
+    st.builds(wire.Deadlocked, integers, st.lists(st.binary(max_size=60), max_size=5).map(tuple)),
+    st.builds(wire.Stuck, texts, texts, texts, st.booleans(), integers),
+    st.builds(wire.RootEnded, texts, integers),
+    st.builds(wire.Exceeded, texts, integers, integers),
+    st.builds(wire.AskEndBelow, integers),
+    st.builds(wire.InputLeft, st.binary(max_size=200)),
     st.builds(wire.TreeEnded, st.booleans(), integers),
 )
 from_supervisor = st.one_of(
-    st.builds(wire.Start, integers, integers, st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=200)),
+    st.builds(
+        wire.Start,
+        *[integers] * 4,
+        st.booleans(),
+        st.binary(max_size=60),
+        st.binary(max_size=60),
+        st.binary(max_size=200),
+    ),
+    st.builds(wire.Join, integers),
+    st.builds(wire.Gone, integers, texts, integers, st.binary(max_size=60)),
+    st.builds(wire.EndBelow, integers),
+    st.builds(wire.EndForExcess, texts, integers, integers),
+    st.builds(wire.Ban, texts, texts),
+    st.builds(wire.Ping, integers),
     st.builds(wire.Input, st.binary(max_size=200)),
-    st.just(wire.Shutdown()),
+    *map(st.just, (wire.Run(), wire.TellWaits(), wire.EndTree(), wire.LeaveInput(), wire.Shutdown())),
 )
 
 
@@ -58,8 +81,8 @@ def decode(accepted: tuple[type[wire.Message], ...], stream: list[bytes]) -> tup
 
 @pytest.mark.parametrize(
     ("messages", "accepted"),
-    [(from_host, wire.FROM_HOST), (from_supervisor, wire.FROM_SUPERVISOR)],
-    ids=["from_host", "from_supervisor"],
+    [(from_host, wire.EVENTS), (control, wire.CONTROL), (from_supervisor, wire.TO_HOST)],
+    ids=["events", "control", "from_supervisor"],
 )
 def test_any_split_of_the_stream_gives_the_same_messages(messages, accepted):
     @given(st.lists(messages, max_size=6), st.lists(st.integers(0, 10_000), max_size=12))
@@ -72,13 +95,13 @@ def test_any_split_of_the_stream_gives_the_same_messages(messages, accepted):
 
 @given(limits)
 def test_limits_arrive_as_they_were_sent(sent):
-    (start,) = decode(wire.FROM_SUPERVISOR, [wire.encode(wire.Start.of(1, 0, sent, b""))])[0]
+    (start,) = decode(wire.TO_HOST, [wire.encode(wire.Start.of(1, 0, sent, b""))])[0]
     assert start.limits() == sent
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
 def test_arbitrary_bytes_give_messages_or_a_wire_error_however_split(stream, cuts):
-    assert decode(wire.FROM_HOST, pieces(stream, cuts)) == decode(wire.FROM_HOST, [stream])
+    assert decode(wire.EVENTS, pieces(stream, cuts)) == decode(wire.EVENTS, [stream])
 
 
 @given(st.lists(from_host, min_size=1, max_size=4), st.data())
@@ -88,7 +111,7 @@ def test_a_damaged_stream_still_gives_the_messages_before_the_damage(sent, data)
     at = data.draw(st.integers(0, len(frames[victim]) - 1))
     damaged = bytearray(frames[victim])
     damaged[at] ^= data.draw(st.integers(1, 255))
-    received, _ = decode(wire.FROM_HOST, [b"".join([*frames[:victim], bytes(damaged), *frames[victim + 1 :]])])
+    received, _ = decode(wire.EVENTS, [b"".join([*frames[:victim], bytes(damaged), *frames[victim + 1 :]])])
     assert received[:victim] == sent[:victim]
 
 

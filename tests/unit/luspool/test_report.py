@@ -5,16 +5,7 @@ import pytest
 from luspool import report
 from luspool.limit_options import LIMIT_OPTIONS
 from luspool.scheduler import wire
-from luspool.scheduler.events import Wait
 from luspool.scheduler.limits import MEASURES, Excess, Limits, StateLimits, TreeLimits
-from luspool.scheduler.protocol import (
-    ChildrenHaveMail,
-    InboxHasMail,
-    InboxHasRoom,
-    InputArrived,
-    OutboxHasRoom,
-    StateId,
-)
 from luspool.scheduler.units import UNLIMITED
 
 
@@ -82,7 +73,7 @@ def test_a_state_that_has_less_than_its_own_limit_left_is_told_the_flag_of_the_w
 
 
 def stuck(kind: str, message: str, *, is_root: bool, brief: bool = True) -> str:
-    return report.stuck_text(wire.Stuck(kind, message, "", is_root), Limits(), brief=brief)
+    return report.stuck_text(wire.Stuck(kind, message, "", is_root, 1), Limits(), brief=brief)
 
 
 def test_a_state_that_could_not_be_ended_is_told_as_such():
@@ -112,26 +103,43 @@ def test_an_internal_failure_shows_its_python_traceback_only_to_those_who_debug(
     assert "    File x" in say(failure, debug=True).splitlines()
 
 
+def waits(*records, waiting=None):
+    records = [
+        wire.WaitRecord(state, where, what, b"".join(one.to_bytes(8) for one in awaited))
+        for state, where, what, awaited in records
+    ]
+    return wire.Deadlocked.of(waiting or len(records), records)
+
+
 @pytest.mark.parametrize(
-    ("condition", "awaited", "expected"),
+    ("what", "awaited", "expected"),
     [
-        (InboxHasMail(), (1,), "b.lus:2 waits for a message from its parent (a.lus:1)"),
-        (InboxHasMail(), (), "b.lus:2 waits for a message from its parent, which has ended"),
-        (ChildrenHaveMail((StateId(1),)), (1,), "b.lus:2 waits for a message from its worker (a.lus:1)"),
-        (ChildrenHaveMail(()), (1, 2), "b.lus:2 waits for a message from its workers (a.lus:1, b.lus:2)"),
-        (OutboxHasRoom(9), (1,), "b.lus:2 waits for room for a message to its parent (a.lus:1)"),
-        (InboxHasRoom(StateId(1), 9), (1,), "b.lus:2 waits for room for a message to its worker (a.lus:1)"),
-        (InputArrived(0), (), "b.lus:2 waits for standard input"),
+        ("InboxHasMail", (1,), "b.lus:2 waits for a message from its parent (a.lus:1)"),
+        ("InboxHasMail", (), "b.lus:2 waits for a message from its parent, which has ended"),
+        ("InboxHasMail", (9,), "b.lus:2 waits for a message from its parent (one that has ended)"),
+        ("ChildrenHaveMail", (1,), "b.lus:2 waits for a message from its worker (a.lus:1)"),
+        ("ChildrenHaveMail", (1, 2), "b.lus:2 waits for a message from its workers (a.lus:1, b.lus:2)"),
+        ("OutboxHasRoom", (1,), "b.lus:2 waits for room for a message to its parent (a.lus:1)"),
+        ("InboxHasRoom", (1,), "b.lus:2 waits for room for a message to its worker (a.lus:1)"),
+        ("InputArrived", (), "b.lus:2 waits for standard input"),
     ],
 )
-def test_every_wait_says_what_for_and_from_whom(condition, awaited, expected):
-    waits = [
-        Wait(StateId(1), "a.lus:1", InboxHasMail(), ()),
-        Wait(StateId(2), "b.lus:2", condition, tuple(map(StateId, awaited))),
-    ]
-    assert report.wait_lines(waits)[1] == expected
+def test_every_wait_says_what_for_and_from_whom(what, awaited, expected):
+    report_ = waits((1, "a.lus:1", "InboxHasMail", ()), (2, "b.lus:2", what, awaited))
+    assert report.wait_lines(report_)[1] == expected
 
 
 def test_a_deadlock_lists_its_waits_and_counts_the_rest():
-    text = report.deadlock_text(wire.Deadlocked(7, ("a waits for b", "b waits for a")))
-    assert text.splitlines()[1:] == ["  a waits for b", "  b waits for a", "  … and 5 more"]
+    report_ = waits((1, "a", "InboxHasMail", (2,)), (2, "b", "InboxHasMail", (3,)), waiting=7)
+    assert report.deadlock_text(report_).splitlines()[1:] == [
+        "  a waits for a message from its parent (b)",
+        "  b waits for a message from its parent (another)",
+        "  … and 5 more",
+    ]
+
+
+def test_the_last_words_of_a_host_that_died_are_shown_in_short_or_all():
+    words = "Traceback\n  File x\nKeyError: 1\n"
+    assert report.host_died_text("it died", words, debug=False) == "luspool: it died\n  KeyError: 1"
+    assert report.host_died_text("it died", words, debug=True).count("\n") == 3
+    assert report.host_died_text("it died", "", debug=True) == "luspool: it died"

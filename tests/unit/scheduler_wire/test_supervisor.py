@@ -13,24 +13,26 @@ import pytest
 from luspool.errors import OverdueError
 from luspool.interrupts import Interrupts
 from luspool.scheduler import supervisor, wire
+from luspool.scheduler.connection import HostProtocolError
 from luspool.scheduler.limits import Limits, StateLimits, TreeLimits
 from luspool.scheduler.process import HostProcess
-from luspool.scheduler.supervisor import HostDiedError, HostProtocolError, Supervisor
+from luspool.scheduler.supervisor import HostDiedError, SoleHost, Supervisor
 from luspool.scheduler.units import UNLIMITED
 
 PREAMBLE = """
 import os, signal, socket, sys
 from luspool.scheduler import wire
-from luspool.scheduler.process import SOCKET_FD
-sock = socket.socket(fileno=SOCKET_FD)
-decoder = wire.Decoder(wire.FROM_SUPERVISOR)
+from luspool.scheduler.process import CONTROL_FD, EVENTS_FD
+events, control = socket.socket(fileno=EVENTS_FD), socket.socket(fileno=CONTROL_FD)
+decoder = wire.Decoder(wire.TO_HOST)
 def send(*messages):
-    sock.sendall(b"".join(map(wire.encode, messages)))
+    for message in messages:
+        (control if type(message) in wire.CONTROL else events).sendall(wire.encode(message))
 def receive():
     while True:
         for message in decoder:
             return message
-        data = sock.recv(1 << 16)
+        data = control.recv(1 << 16)
         if not data:
             os._exit(0)
         decoder.feed(data)
@@ -101,8 +103,9 @@ def run(code: str, listener: Recorder | None = None, start: wire.Start | None = 
     """What a run on this host gives: its end, what was heard, the host's exit status."""
     listener = listener or Recorder()
     with host(code) as process, open(os.devnull, "rb") as nothing:
-        supervisor_ = Supervisor(process, listener, nullcontext(), nothing.fileno())
-        ended = supervisor_.run(start or START)
+        sole = SoleHost(process, start or START, listener)
+        supervisor_ = Supervisor(sole, listener, nullcontext(), nothing.fileno())
+        ended = supervisor_.run()
         supervisor_.close()
         return SimpleNamespace(ended=ended, heard=listener.heard, exit_status=process.wait(0))
 
@@ -128,7 +131,7 @@ def test_output_arrives_in_order_and_whole_with_neighbours_joined():
 
 def test_reports_come_between_the_outputs_around_them():
     failure = wire.Failed("error", "m", "t", "s", False)
-    deadlock = wire.Deadlocked(1, ("x",))
+    deadlock = wire.Deadlocked.of(1, [wire.WaitRecord(1, "x:1", "InboxHasMail", b"")])
     code = HELLO + f'send(wire.Output(1, b"a"), wire.{failure!r}, wire.{deadlock!r}, wire.Output(1, b"b"))\n' + END
     assert run(code).heard == [(1, b"a"), failure, deadlock, (1, b"b")]
 
@@ -149,7 +152,7 @@ def test_a_listener_hears_that_the_program_is_with_a_host_that_is_ready():
 
 
 def test_a_stuck_state_costs_its_host_and_what_was_written_before_is_heard():
-    stuck = wire.Stuck("cpu", "m", "s", False)
+    stuck = wire.Stuck("cpu", "m", "s", False, 1)
     code = HELLO + f'send(wire.Output(1, b"before"), wire.{stuck!r}, wire.Output(1, b"after")); signal.pause()'
     result = run(code)
     assert result.heard == [(1, b"before"), stuck]
@@ -167,7 +170,7 @@ def test_a_deadline_ends_a_run_whose_host_does_not_obey(code):
     with Interrupts() as interrupts, host(HELLO + code) as process, open(os.devnull, "rb") as nothing:
         listener = Blocked(interrupts)
         with pytest.raises(OverdueError, match="late"):
-            Supervisor(process, listener, interrupts.blocking, nothing.fileno()).run(START)
+            Supervisor(SoleHost(process, START, listener), listener, interrupts.blocking, nothing.fileno()).run()
         listener.close()
 
 
@@ -190,7 +193,8 @@ def test_the_end_of_input_arrives_as_such():
     [
         ("os._exit(3)", 3),
         ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
-        ("sock.shutdown(socket.SHUT_RDWR); sock.close(); signal.pause()", -signal.SIGKILL),
+        ("events.shutdown(socket.SHUT_RDWR); events.close(); signal.pause()", -signal.SIGKILL),
+        ("control.shutdown(socket.SHUT_RDWR); control.close(); signal.pause()", -signal.SIGKILL),
     ],
 )
 def test_last_words_are_heard_before_a_death_is_reported(death, status):
@@ -230,8 +234,10 @@ def test_only_the_end_of_long_diagnostics_is_kept():
         ("send(wire.WantInput()); signal.pause()", "another version"),
         (HELLO + "send(wire.Hello(wire.VERSION)); signal.pause()", "Hello twice"),
         (HELLO + "send(wire.Output(3, b'x')); signal.pause()", "stream 3"),
-        (HELLO + "sock.sendall(b'GET / HTTP/1.1'); signal.pause()", "no message of kind 71"),
-        (HELLO + "sock.sendall(b'O' + bytes([255] * 4)); signal.pause()", "4294967295 bytes"),
+        (HELLO + "send(wire.Stamp(1, 1)); signal.pause()", "no other host"),
+        (HELLO + "send(wire.Deadlocked(1, (b'x',))); signal.pause()", "broke its protocol"),
+        (HELLO + "events.sendall(b'GET / HTTP/1.1'); signal.pause()", "no message of kind 71"),
+        (HELLO + "events.sendall(b'O' + bytes([255] * 4)); signal.pause()", "4294967295 bytes"),
     ],
 )
 def test_a_host_that_breaks_the_protocol_is_reported_at_once(code, fault):
@@ -260,10 +266,10 @@ def test_what_a_listener_raises_ends_the_run():
 
 
 def test_a_host_starts_clean():
-    """No descriptor but four, no terminal, a session of its own, nothing on standard input."""
+    """No descriptor but five, no terminal, a session of its own, nothing on standard input."""
     code = (
         "from luspool.scheduler.process import close_inherited_descriptors\n"
-        "close_inherited_descriptors()\n" + HELLO + "fds = [os.readlink(f'/proc/self/fd/{fd}') for fd in range(4)]\n"
+        "close_inherited_descriptors()\n" + HELLO + "fds = [os.readlink(f'/proc/self/fd/{fd}') for fd in range(5)]\n"
         "facts = (sorted(map(int, os.listdir('/proc/self/fd')))[:-1], fds[0], fds[1] == fds[2],"
         " os.getsid(0) == os.getpid(), os.read(0, 1))\n"
         "send(wire.Output(1, repr(facts).encode()))\n" + END
@@ -274,7 +280,7 @@ def test_a_host_starts_clean():
         heard = run(code).heard
     finally:
         os.close(leaked)
-    assert heard == [(1, b"([0, 1, 2, 3], '/dev/null', True, True, b'')")]
+    assert heard == [(1, b"([0, 1, 2, 3, 4], '/dev/null', True, True, b'')")]
 
 
 def test_a_command_that_cannot_be_executed_leaves_nothing_behind(tmp_path):

@@ -1,6 +1,7 @@
 """What the decoder of frames refuses, case by case."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from luspool.scheduler import wire
 from luspool.scheduler.limits import Limits
 
 
-def decode(data: bytes, accepted: tuple[type[wire.Message], ...] = wire.FROM_HOST) -> list[wire.Message]:
+def decode(data: bytes, accepted: tuple[type[wire.Message], ...] = wire.EVENTS) -> list[wire.Message]:
     decoder = wire.Decoder(accepted)
     decoder.feed(data)
     return list(decoder)
@@ -19,7 +20,9 @@ def frame(kind: type[wire.Message], payload: bytes) -> bytes:
 
 
 def test_every_kind_has_its_own_byte():
-    kinds = (*wire.FROM_HOST, *wire.FROM_SUPERVISOR)
+    kinds = (*wire.EVENTS, *wire.CONTROL)
+    assert len({kind.KIND for kind in kinds}) == len(kinds)
+    kinds = wire.TO_HOST
     assert len({kind.KIND for kind in kinds}) == len(kinds)
 
 
@@ -29,8 +32,8 @@ def test_a_length_beyond_the_limit_is_refused_before_any_of_it_has_come():
 
 
 def test_a_message_that_only_the_supervisor_sends_is_refused_from_a_host():
-    with pytest.raises(wire.WireError, match="no message of kind 83"):
-        decode(wire.encode(wire.Start(1, 0, b"", b"", b"")))
+    with pytest.raises(wire.WireError, match="no message of kind 73"):
+        decode(wire.encode(wire.Input(b"")))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_a_truth_value_is_0_or_1():
 
 
 def test_a_decoder_stays_broken_after_an_error_and_keeps_nothing_more():
-    decoder = wire.Decoder(wire.FROM_HOST)
+    decoder = wire.Decoder(wire.EVENTS)
     decoder.feed(b"\xff" * 100)
     for _ in range(2):
         with pytest.raises(wire.WireError, match="kind 255"):
@@ -66,7 +69,7 @@ def test_a_decoder_stays_broken_after_an_error_and_keeps_nothing_more():
 
 
 def test_messages_before_an_error_come_out_first():
-    decoder = wire.Decoder(wire.FROM_HOST)
+    decoder = wire.Decoder(wire.EVENTS)
     decoder.feed(wire.encode(wire.WantInput()) + b"\xff" * 5)
     messages = iter(decoder)
     assert next(messages) == wire.WantInput()
@@ -84,11 +87,19 @@ def test_four_clipped_texts_fit_into_a_report():
     text = wire.clip("ä" * wire.TEXT_LIMIT)
     report = wire.Failed(text, text, text, text, True)
     assert decode(wire.encode(report)) == [report]
-    stuck = wire.Stuck(text, text, text, False)
+    stuck = wire.Stuck(text, text, text, False, 1)
     assert decode(wire.encode(stuck)) == [stuck]
+
+
+def test_as_many_waits_as_a_report_may_have_fit_into_it():
+    awaited = bytes(8 * wire.WAITS_LIMIT)
+    record = wire.WaitRecord(1, wire.clip("ä" * wire.TEXT_LIMIT), "ChildrenHaveMail", awaited)
+    report = wire.Deadlocked.of(500, [record] * 500)
+    assert decode(wire.encode(report)) == [report]
+    assert report.records() == [record] * wire.WAITS_LIMIT
 
 
 def test_limits_that_are_none_are_refused():
     good = wire.Start.of(1, 0, Limits(), b"")
     with pytest.raises(ValueError, match="does not fit"):
-        wire.Start(1, 0, good.state_limits[:-1], good.tree_limits, b"").limits()
+        replace(good, state_limits=good.state_limits[:-1]).limits()

@@ -1,0 +1,135 @@
+"""The supervisor's side of one host: frames to it and from it, without blocking, and what it left on standard error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from . import wire
+from .process import HostProcess
+
+_RECEIVE_SIZE: Final = 256 * 1024
+_DIAGNOSTICS_KEPT: Final = 64 * 1024
+
+
+class HostError(Exception):
+    """A host failed as a process. `diagnostics` is the end of what it left on its standard error."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.diagnostics = b""
+
+
+class HostProtocolError(HostError):
+    """The host sent something that it may not send, or was not ready in time. It has to be ended."""
+
+
+def how_it_died(exit_status: int) -> str:
+    """The end of a process in words; `exit_status` as in `HostProcess.wait`."""
+    if exit_status >= 0:
+        return f"exited with status {exit_status}"
+    try:
+        name = f" ({signal.Signals(-exit_status).name})"
+    except ValueError:
+        name = ""
+    return f"was ended by signal {-exit_status}{name}"
+
+
+class _Incoming:
+    """One socket of a host, read."""
+
+    __slots__ = ("_decoder", "_socket")
+
+    def __init__(self, sock: socket.socket, kinds: tuple[type[wire.Message], ...]) -> None:
+        self._socket = sock
+        self._decoder = wire.Decoder(kinds)
+
+    def receive(self) -> bool:
+        """Take in what has arrived. False when there is nothing, or nothing more."""
+        try:
+            data = self._socket.recv(_RECEIVE_SIZE)
+        except (BlockingIOError, ConnectionResetError):
+            return False
+        self._decoder.feed(data)
+        return bool(data)
+
+    def messages(self) -> Iterator[wire.Message]:
+        """The whole messages that have arrived. HostProtocolError at the first bad byte, after those before it."""
+        try:
+            yield from self._decoder
+        except wire.WireError as error:
+            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+
+
+class HostConnection:
+    """The frames to and from one host process, which it owns. For one thread."""
+
+    def __init__(self, process: HostProcess) -> None:
+        self.process = process
+        self.events = _Incoming(process.events, wire.EVENTS)
+        self.control = _Incoming(process.control, wire.CONTROL)
+        self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()
+        """Frames and the descriptors that go with them, which are closed when they are sent."""
+        self._diagnostics = bytearray()
+        self.hears_events = self.hears_diagnostics = True
+        """Whether the loop is to wait for them."""
+        self.is_over = False
+        """A socket of it is at its end."""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something waits for room in the control socket; `flush` when it is writable."""
+        return bool(self._outgoing)
+
+    def send(self, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
+        """Send a message; what there is no room for is kept. Takes over the descriptors."""
+        self._outgoing.append((memoryview(wire.encode(message)), tuple(descriptors)))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send as much as the socket takes."""
+        try:
+            while self._outgoing:
+                data, descriptors = self._outgoing[0]
+                if descriptors:
+                    sent = socket.send_fds(self.process.control, [data], descriptors)
+                else:
+                    sent = self.process.control.send(data[:_RECEIVE_SIZE])
+                self._outgoing[0] = (data[sent:], ())
+                _close(descriptors)
+                if sent == len(data):
+                    self._outgoing.popleft()
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self.drop_unsent()  # the host is gone, which the sentinel reports in its turn
+
+    def drop_unsent(self) -> None:
+        """The host is gone: nobody needs what was to be sent to it."""
+        while self._outgoing:
+            _close(self._outgoing.popleft()[1])
+
+    def read_diagnostics(self) -> bool:
+        """Take in what the host left on its standard error, keeping the end. False when there is no more."""
+        try:
+            data = os.read(self.process.diagnostics, _DIAGNOSTICS_KEPT)
+        except BlockingIOError:
+            return False
+        self._diagnostics += data
+        del self._diagnostics[:-_DIAGNOSTICS_KEPT]
+        return bool(data)
+
+    def diagnostics(self) -> bytes:
+        """The host's own last words."""
+        while self.read_diagnostics():
+            pass
+        return bytes(self._diagnostics)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)

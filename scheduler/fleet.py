@@ -1,0 +1,436 @@
+"""Several hosts of one program, as the supervisor has them (see `supervisor.Hosts`).
+
+Starting: all hosts are executed at once. Each that says `Hello` gets a number, a board and its `Start`, and joins: the
+coordinator has the others told, and a pair of rings is made for each of them. The root starts in the first host as soon
+as that is there, and children stay with it until others have joined.
+
+Death: seen by sentinels, by the end of a socket, or by silence: each host answers a `Ping` every `_PING_SECONDS`, and
+one that has not for `hang_seconds` is killed. What a dead host had said is passed on first. Then the others are told,
+which end its states where their parents can hear of it (see `spread`); a new host takes its place, within the restart
+policy; and scripts inside of which too many hosts have died are not started any more.
+
+End: the coordinator finds that the tree is over, all hosts end their parts of it, and the program has ended when the
+last one has said so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Final
+
+from . import wire
+from .blame import USUAL, Blame, RestartBudget, RestartPolicy
+from .board import BoardReader
+from .connection import HostConnection, HostProtocolError, how_it_died
+from .coordinator import Command, Coordinator, EndBelow, EndForExcess, EndTree, Gone, Joined, RunRoot, Stage, TellWaits
+from .events import TreeOutcome
+from .idle_report import Report, unpack_counts
+from .input_lease import InputLease, Next
+from .letters import HOST_BITS
+from .limits import MEASURES, Excess
+from .merge import EventMerge, StampError
+from .process import HostProcess
+from .protocol import Exited, Failure, Returned, StateId
+from .records import pack
+from .ring_table import RingTable
+from .supervisor import Listener, check_hello, check_waits, hello_deadline, not_ready
+
+_PING_SECONDS: Final = 1.0
+
+HANG_SECONDS: Final = 10.0
+"""Seconds without an answer after which a host counts as hanging. It answers from a thread that never waits for
+anything; but the whole machine may be short of breath. Guessed."""
+
+_ROOT_HOST: Final = 1
+ROOT: Final = StateId((_ROOT_HOST << HOST_BITS) + 1)
+"""The root's id: the first state of the first host."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """Several hosts for one program."""
+
+    hosts: int
+    start_host: Callable[[], HostProcess]
+    """Executes one more."""
+    script: str
+    """The root's."""
+    output_limit: int
+    """Bytes of output of all hosts together. They see to it themselves, but might each be a little late."""
+    restarts: RestartPolicy = USUAL
+    hang_seconds: float = HANG_SECONDS
+
+
+class _Member:
+    """A host that was executed."""
+
+    __slots__ = ("answered", "board", "connection", "exit_status", "hello_until", "how", "number", "pinged_at", "stuck")
+
+    def __init__(self, connection: HostConnection) -> None:
+        self.connection = connection
+        self.number = 0
+        """0 until it has said `Hello`."""
+        self.board: BoardReader | None = None
+        self.hello_until = hello_deadline()
+        self.answered = True
+        """The last ping."""
+        self.pinged_at = 0.0
+        self.stuck: tuple[StateId, Failure] | None = None
+        """The state for which it is killed."""
+        self.how: str | None = None
+        """Why it is killed."""
+        self.exit_status: int | None = None
+        """Once it is dead; it is still here until its last words are passed on."""
+
+
+class Fleet:
+    """See `supervisor.Hosts`. Leaving it as a context manager ends all hosts that it has started itself."""
+
+    def __init__(self, first: HostProcess, start: wire.Start, listener: Listener, options: FleetOptions) -> None:
+        """`first` is there already and stays the caller's; it will run the root."""
+        self.ended: wire.TreeEnded | None = None
+        self.wants_input = False
+        self._start = start
+        self._listener = listener
+        self._options = options
+        self._coordinator = Coordinator(ROOT, options.script)
+        self._merge = EventMerge()
+        self._input = InputLease()
+        self._blame = Blame(options.restarts)
+        self._budget = RestartBudget(options.restarts)
+        self._rings = RingTable(options.hosts)
+        self._members: dict[HostConnection, _Member] = {}
+        self._restart_at: list[float] = []
+        self._last_number = _ROOT_HOST
+        self._written = 0
+        self._waits: list[wire.Deadlocked] = []
+        self._resources = ExitStack()
+        self._first = self._add(first)
+        for _ in range(options.hosts - 1):
+            self._add(self._resources.enter_context(options.start_host()))
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._members.values():
+            self._give_back(member)
+        self._rings.close()
+        self._resources.close()
+
+    # --- what the loop asks --------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> tuple[HostConnection, ...]:
+        return tuple(connection for connection, member in self._members.items() if member.exit_status is None)
+
+    def due(self) -> float | None:
+        now = time.monotonic()
+        if self._merge.is_holding or any(member.exit_status is not None for member in self._members.values()):
+            return now
+        hellos = [member.hello_until for member in self._members.values() if not member.number]
+        return min([now + _PING_SECONDS, *self._restart_at, *hellos])
+
+    def keep_time(self) -> None:
+        now = time.monotonic()
+        for member in tuple(self._members.values()):
+            if member.exit_status is None:
+                self._look_at(member, now)
+        for at in [at for at in self._restart_at if at <= now]:
+            self._restart_at.remove(at)
+            if self._coordinator.stage is Stage.RUNNING:
+                self._add(self._resources.enter_context(self._options.start_host()))
+        self._carry_on()
+
+    def control(self, host: HostConnection, message: wire.Message) -> None:
+        member = self._members[host]
+        if not member.number:
+            check_hello(message)
+            self._join(member)
+            return
+        match message:
+            case wire.Pong():
+                member.answered = True
+            case wire.Report():
+                self._coordinator.reported(member.number, _report(message))
+            case wire.Broken():
+                self._accuse(message)
+            case _:
+                raise HostProtocolError(f"it sent {type(message).__name__} twice")
+
+    def read_events(self, ready: set[HostConnection]) -> Iterator[tuple[HostConnection, wire.Message]]:
+        now = time.monotonic_ns()
+        for member in tuple(self._members.values()):
+            if member.exit_status is None and self._merge.speaker in (None, member.number):
+                self._read(member, now)
+        yield from self._take(now)
+
+    def event(self, host: HostConnection, message: wire.Message) -> None:
+        member = self._members.get(host)
+        if member is not None:
+            try:
+                self._event(member, message)
+            except HostProtocolError as problem:
+                self.broke(host, problem)
+        self._carry_on()
+
+    def wrote(self, data: bytes) -> bytes:
+        allowed = data[: self._options.output_limit - self._written]
+        self._written += len(allowed)
+        return allowed
+
+    def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
+        member = self._members[host]
+        host.drop_unsent()
+        if member.number:
+            self._read(member, time.monotonic_ns(), to_its_end=True)
+        member.exit_status = exit_status
+        yield from self._take(time.monotonic_ns())
+        self._carry_on()
+
+    def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
+        member = self._members[host]
+        if member.how is None:
+            member.how = f"was ended, because {problem}"
+        host.process.kill()  # the sentinel tells the rest
+
+    def input_arrived(self, data: bytes) -> None:
+        self._input.arrived(data)
+        self._carry_on()
+
+    # --- events --------------------------------------------------------------------------------------------------
+
+    def _read(self, member: _Member, now: int, *, to_its_end: bool = False) -> None:
+        """Take in what a host has written up to a time, or all that it ever has."""
+        host, number = member.connection, member.number
+        if not number:
+            return
+        try:
+            while to_its_end or self._merge.youngest(number) <= now:
+                has_come = host.events.receive()
+                for message in host.events.messages():
+                    self._merge.add(number, message, time.monotonic_ns())
+                if not has_come:
+                    break
+        except (HostProtocolError, StampError) as problem:
+            host.hears_events = False
+            self.broke(host, HostProtocolError(str(problem)))
+
+    def _take(self, until: int) -> Iterator[tuple[HostConnection, wire.Message]]:
+        by_number = {member.number: host for host, member in self._members.items()}
+        for number, message in self._merge.take(until):
+            yield by_number[number], message
+
+    def _event(self, member: _Member, message: wire.Message) -> None:
+        number, coordinator = member.number, self._coordinator
+        match message:
+            case wire.Failed():
+                is_root = message.is_root and number == _ROOT_HOST
+                self._listener.failed(replace(message, is_root=is_root))
+            case wire.RootEnded():
+                coordinator.root_ended(number, _outcome(message))
+            case wire.Exceeded():
+                coordinator.exceeded(number, _excess(message))
+            case wire.AskEndBelow():
+                coordinator.end_below(number, StateId(message.state))
+            case wire.Deadlocked():
+                if coordinator.stage is Stage.DEADLOCKED:
+                    check_waits(message)
+                    self._waits.append(message)
+                coordinator.told_waits(number)
+            case wire.TreeEnded():
+                coordinator.tree_ended(number)
+            case wire.Stuck():
+                failure = Failure(message.kind, b"", message.message, "", message.script)
+                member.stuck = (StateId(message.state), failure)
+                member.how = "was ended, because a script did not come out of one long call"
+                member.connection.process.kill()
+            case wire.WantInput():
+                self._input.asked(number)
+            case wire.InputLeft():
+                self._input.gave_back(number, message.data)
+            case _:
+                raise HostProtocolError(f"{type(message).__name__} is out of turn")
+
+    # --- coming and going ----------------------------------------------------------------------------------------
+
+    def _add(self, process: HostProcess) -> _Member:
+        host = HostConnection(process)
+        self._members[host] = _Member(host)
+        return self._members[host]
+
+    def _join(self, member: _Member) -> None:
+        """A host is ready."""
+        if member is self._first:
+            member.number = _ROOT_HOST
+        else:
+            self._last_number += 1
+            member.number = self._last_number
+        writer, member.board = self._rings.add_host(member.number)
+        member.connection.send(self._start.for_host(member.number, ROOT), (writer,))
+        for script, why in self._blame.banned.items():
+            member.connection.send(wire.Ban(script, why))
+        self._merge.add_host(member.number)
+        self._coordinator.joined(member.number)
+        if self._coordinator.stage is Stage.NEW and self._may_run():
+            self._coordinator.run()
+            self._listener.started()
+
+    def _may_run(self) -> bool:
+        """Whether the root may start: it waits for all hosts only if every state is to go to the next one."""
+        if self._start.spreads:
+            return all(member.number for member in self._members.values())
+        return bool(self._first.number)
+
+    def _look_at(self, member: _Member, now: float) -> None:
+        """See whether a host is silent for too long."""
+        host = member.connection
+        if not member.number:
+            if now >= member.hello_until:
+                self.broke(host, HostProtocolError(not_ready()))
+        elif member.answered and now >= member.pinged_at + _PING_SECONDS:
+            member.answered, member.pinged_at = False, now
+            host.send(wire.Ping(member.number))
+        elif (
+            not member.answered
+            and now >= member.pinged_at + self._options.hang_seconds
+            # We may have waited ourselves, for a reader of the output: what has come meanwhile counts.
+            and not host.control.receive()
+        ):
+            self.broke(host, HostProtocolError(f"it did not answer for {self._options.hang_seconds:g} s"))
+
+    def _accuse(self, message: wire.Broken) -> None:
+        for host, member in self._members.items():
+            if member.number == message.host and member.exit_status is None:
+                self.broke(host, HostProtocolError(f"it wrote to another what no host writes: {message.why}"))
+
+    def _bury(self, member: _Member) -> None:
+        """A host is dead, and all that it had said has been passed on."""
+        assert member.exit_status is not None  # noqa: S101  for the type checker
+        how = member.how or how_it_died(member.exit_status)
+        del self._members[member.connection]
+        running = () if member.board is None else member.board.running()
+        stuck, failure = member.stuck or (None, None)
+        for script in self._blame.died(running if failure is None else [failure.script], how):
+            for other in self._members.values():
+                if other.number:
+                    other.connection.send(wire.Ban(script, self._blame.banned[script]))
+        self._tell(member, how, running)
+        self._give_back(member)
+        if member.number:
+            self._merge.remove_host(member.number)
+            self._rings.remove_host(member.number)
+            self._input.gone(member.number)
+            self._coordinator.gone(Gone(member.number, f"the process that ran it {how}", stuck, failure))
+
+    def _tell(self, member: _Member, how: str, running: tuple[str, ...]) -> None:
+        """Have another host started, if that is due, and say what has happened."""
+        if self._coordinator.stage not in (Stage.NEW, Stage.RUNNING):
+            return
+        if member.number == _ROOT_HOST:
+            then = "the main script has ended with it"
+        else:
+            at = self._budget.next(time.monotonic())
+            then = "it is not replaced, too many have died" if at is None else "another takes its place"
+            self._restart_at += [] if at is None else [at]
+        inside = f" while it ran {', '.join(dict.fromkeys(running))}" if running else ""
+        text = f"one of {self._options.hosts} processes {how}{inside}; {then}"
+        self._listener.host_died(text, member.connection.diagnostics())
+
+    def _give_back(self, member: _Member) -> None:
+        member.connection.drop_unsent()
+        if member.board is not None:
+            member.board.close()
+            member.board = None
+
+    # --- what follows --------------------------------------------------------------------------------------------
+
+    def _carry_on(self) -> None:
+        """Do what follows from all that has happened."""
+        for member in tuple(self._members.values()):
+            if member.exit_status is not None and not self._merge.has_whole(member.number):
+                self._bury(member)
+        by_number = {member.number: host for host, member in self._members.items() if member.exit_status is None}
+        self._serve_input(by_number)
+        coordinator = self._coordinator
+        commands = tuple(coordinator.commands)
+        coordinator.commands.clear()
+        for number, command in commands:
+            if number in by_number:
+                self._command(by_number[number], number, command)
+        if self._waits and coordinator.stage is not Stage.DEADLOCKED:
+            self._listener.deadlocked(_together(self._waits))
+            self._waits.clear()
+        for failure in coordinator.failures:
+            kind, message, script = map(wire.clip, (failure.kind, failure.message, failure.script))
+            self._listener.failed(wire.Failed(kind, message, "", script, is_root=True))
+        coordinator.failures.clear()
+        if coordinator.stage is Stage.OVER and self.ended is None:
+            outcome = coordinator.outcome
+            is_exit = isinstance(outcome, Exited)
+            self.ended = wire.TreeEnded(is_exit, outcome.status if isinstance(outcome, Exited) else 0)
+
+    def _command(self, host: HostConnection, number: int, command: Command) -> None:
+        match command:
+            case RunRoot():
+                host.send(wire.Run())
+            case Joined():
+                host.send(wire.Join(command.host), self._rings.take(number, command.host))
+            case Gone():
+                failure = b"" if command.failure is None else pack(command.failure)
+                host.send(wire.Gone(command.host, wire.clip(command.how), command.stuck or 0, failure))
+            case EndBelow():
+                host.send(wire.EndBelow(command.state))
+            case EndForExcess():
+                host.send(wire.EndForExcess(command.excess.kind, command.excess.limit, command.excess.value))
+            case TellWaits():
+                host.send(wire.TellWaits())
+            case EndTree():
+                host.send(wire.EndTree())
+
+    def _serve_input(self, by_number: dict[int, HostConnection]) -> None:
+        lease = self._input
+        step = lease.next()
+        self.wants_input = step is Next.READ
+        if step is Next.RECALL and lease.holder in by_number:
+            by_number[lease.holder].send(wire.LeaveInput())
+        for number, data in lease.deliveries:
+            if number in by_number:
+                by_number[number].send(wire.Input(data))
+        lease.deliveries.clear()
+
+
+def _report(message: wire.Report) -> Report:
+    try:
+        sent, received = unpack_counts(message.sent), unpack_counts(message.received)
+    except ValueError as error:
+        raise HostProtocolError(str(error)) from error
+    return Report(sent, received, message.commands, message.asks, message.is_timed)
+
+
+def _outcome(message: wire.RootEnded) -> TreeOutcome:
+    match message.kind:
+        case "returned":
+            return Returned()
+        case "exited":
+            return Exited(message.status)
+        case kind:
+            return Failure(kind, b"", "", "", "")  # it has been reported by its host
+
+
+def _excess(message: wire.Exceeded) -> Excess:
+    if message.kind not in MEASURES:
+        raise HostProtocolError(f"there is no limit '{message.kind}'")
+    return Excess(message.kind, message.limit, message.value, is_of_tree=True)
+
+
+def _together(parts: list[wire.Deadlocked]) -> wire.Deadlocked:
+    """The waits of several hosts, in the order in which their hosts and their states came to be."""
+    records = sorted((record for part in parts for record in part.records()), key=lambda record: record.state)
+    return wire.Deadlocked.of(sum(part.waiting for part in parts), records)

@@ -1,0 +1,129 @@
+"""A host's connection with another: a ring in each direction, and the other's board.
+
+Writing: the machine writes letters under the dispatcher's lock; whoever has made it do so calls `flush` when the lock
+is released. One thread at a time puts letters into the ring; who finds another one doing that leaves its own to it,
+and the other looks again before it goes. So letters keep their order, and a message costs no change of thread on its
+way out. When the ring is full, the courier goes on as soon as there is room, and nobody waits.
+
+Reading is the courier's alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .board import BoardReader
+from .ring import RingClosedError, RingEnd, RingError, RingReader, RingWriter
+from .spread import Peer
+
+
+class Link:
+    """One other host. `flush` and `flush_now` from any thread; all else is the courier's."""
+
+    __slots__ = (
+        "_letters",
+        "_on_full",
+        "_put",
+        "_putting",
+        "_writer",
+        "board",
+        "broken",
+        "given",
+        "host",
+        "is_full",
+        "published",
+        "reader",
+        "seen",
+    )
+
+    def __init__(
+        self, host: int, peer: Peer, descriptors: tuple[int, ...], limit: int, on_full: Callable[[], None]
+    ) -> None:
+        """`descriptors`: as they come with a `wire.Join`. Letters have `limit` bytes at most.
+
+        `on_full` is called, from any thread, when the courier has to go on with what does not fit into the ring.
+        """
+        self.host = host
+        self._letters = peer.letters
+        self._writer = RingWriter(RingEnd(*descriptors[:3]), limit)
+        self.reader = RingReader(RingEnd(*descriptors[3:6]), limit)
+        self.board = BoardReader(descriptors[6])
+        self._on_full = on_full
+        self._putting = threading.Lock()
+        """Guards the writer and the three that follow."""
+        self._put = 0
+        self.published = 0
+        """As many letters as the other host can read, whatever becomes of this one. Read by anybody."""
+        self.is_full = False
+        """Something waits for room in the ring. Read by the courier."""
+        self.broken: str | None = None
+        """What the other host did that no honest one does."""
+        self.seen: object = None
+        """The other's load when it was last looked at; under the dispatcher's lock, as the next."""
+        self.given = 0
+        """States given to it since then."""
+
+    def flush(self) -> None:
+        """Put what was written into the ring, or leave it to whoever is doing so. Never blocks."""
+        while self._letters and not self.is_full and self._putting.acquire(blocking=False):
+            try:
+                self._put_all()
+            finally:
+                self._putting.release()
+
+    def flush_now(self) -> None:
+        """As `flush`, and when this returns all that was written before is in the ring, or it is full."""
+        with self._putting:
+            self._put_all()
+        self.flush()
+
+    def room_fileno(self) -> int:
+        """Readable when there may be room again, or the other host is gone."""
+        return self._writer.fileno()
+
+    def wait_room(self) -> bool:
+        """Before sleeping while `is_full`: True when `room_fileno` will tell; else `flush_now`."""
+        with self._putting:
+            return self._writer.arm()
+
+    def hush_room(self) -> None:
+        """`room_fileno` is readable."""
+        with self._putting:
+            self._writer.hush()
+
+    def close(self) -> None:
+        """The other host is gone."""
+        with self._putting:
+            self._letters.clear()
+            self._writer.close()
+            self.is_full = True  # nothing is put any more
+        self.reader.close()
+        self.board.close()
+
+    def _put_all(self) -> None:
+        writer = self._writer
+        try:
+            if writer.unsent and not writer.flush():
+                self._full()
+                return
+            self.published = self._put
+            letters = [self._letters.popleft() for _ in range(len(self._letters))]
+            writer.put_batch(letters)
+        except RingClosedError:
+            self._letters.clear()  # it is gone, which the supervisor will tell
+            return
+        except RingError as error:
+            self.broken = str(error)
+            self._letters.clear()
+            return
+        self._put += len(letters)
+        if writer.unsent:
+            self._full()
+        else:
+            self.published = self._put
+            self.is_full = False
+
+    def _full(self) -> None:
+        self.is_full = True
+        self._on_full()

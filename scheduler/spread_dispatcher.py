@@ -1,0 +1,232 @@
+"""The dispatcher and ports of a host that is one of several: letters go out, load is shown, states are given away.
+
+Placement: a state starts in its creator's host unless that has more to run than it has executors for. Each host shows
+on its board how many executors sleep and how many states wait for one. A host whose own wait although executors of
+another sleep gives it states that have not begun, until the other has half of what waits here. It looks `PATIENCE`
+after its states began to wait, not before: who creates a worker and waits for it at once is served sooner at home.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from .announcer import Announcer
+from .board import BoardWriter, Load, sum_of
+from .dispatcher import Dispatcher
+from .limits import StateLimits, Usage
+from .link import Link
+from .port import StatePort
+from .protocol import Delivered, Ended, Failure, Port, StateId, StepResult, Thrown, Waiting
+from .spread import SpecFormat, SpreadMachine
+from .tree import State
+
+_LOOK_EVERY: Final = 1_000_000
+"""Nanoseconds between two looks at the other hosts' boards, while there is work. A look takes some microseconds."""
+
+PATIENCE: Final = 1_000_000
+"""Nanoseconds that states wait here before they are given away. Less sends states to other hosts that would have been
+run here sooner; a message to another host and back takes a tenth of this. Guessed."""
+
+
+class SpreadDispatcher(Dispatcher):
+    """See `Dispatcher`; every field is guarded by the same lock."""
+
+    __slots__ = (
+        "_bans",
+        "_look_at",
+        "_next_host",
+        "_shown_idle",
+        "_specs",
+        "_spreads",
+        "_waker",
+        "links",
+        "wants_report",
+        "wants_share",
+    )
+    machine: SpreadMachine
+    board: BoardWriter
+
+    def __init__(
+        self,
+        announcer: Announcer,
+        slice_nanoseconds: int,
+        machine: SpreadMachine,
+        specs: SpecFormat,
+        board: BoardWriter,
+    ) -> None:
+        super().__init__(announcer, slice_nanoseconds, machine)
+        self.board = board
+        self.links: dict[int, Link] = {}
+        """The other hosts, by number. Replaced as a whole when it changes, so it may be read without the lock."""
+        self.wants_report = False
+        """The courier is to report, if there is nothing to do for a while."""
+        self.wants_share = False
+        """The courier is to look for somebody to give states to, in a while."""
+        self._specs = specs
+        self._spreads = False
+        self._bans: dict[str, str] = {}
+        self._look_at = 0
+        self._next_host = 0
+        self._shown_idle = 0
+        self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    @property
+    def waker(self) -> int:
+        """A descriptor that is readable when the courier is wanted; read 8 bytes."""
+        return self._waker
+
+    def spread_all(self) -> None:
+        """From now on every new state goes to the next host, whatever the load."""
+        self._spreads = True
+
+    def ban(self, script: str, why: str) -> None:
+        """Start no state of this script any more. Lock held."""
+        self._bans[script] = why
+
+    def wake_courier(self) -> None:
+        """Have the courier look at everything. From any thread."""
+        os.eventfd_write(self._waker, 1)
+
+    def port(self, state: State) -> Port:
+        return SpreadPort(self, self._announcer, state)
+
+    def script_of(self, state: State) -> str:
+        return self._specs.script(state.spec)
+
+    def before_first_step(self, state: State) -> StepResult | None:
+        script = self.script_of(state)
+        why = self._bans.get(script)
+        if why is not None:
+            return Ended(Failure("quarantined", b"", f"{script}: {why}", "", script))
+        with self.lock:
+            condition = self.machine.start(state)
+        if condition is None:
+            return None
+        link = self.links.get(condition.host)
+        if link is not None:
+            link.flush_now()
+            with self.lock:
+                self.machine.letters_are_out(condition.host, link.published)
+                if not self.machine.holds(state, condition):
+                    return Waiting(condition)
+        return None
+
+    def flush(self) -> None:
+        for link in self.links.values():
+            link.flush()
+
+    def take_work(self) -> tuple[State | None, State | None]:
+        work = super().take_work()
+        now = time.monotonic_ns()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            self.look_around()
+        elif self._shown_idle != self.idle:
+            self.show(self.idle)  # who has just woken up may be busy for long
+        return work
+
+    def wait_for_work(self) -> bool:
+        machine = self.machine
+        if not (machine.run_queue or machine.woken or machine.closable or self.stopping):
+            self.show(self.idle + 1)
+            if machine.tree is None or not machine.tree.busy:
+                self.want_report()
+        return super().wait_for_work()
+
+    def show(self, idle: int) -> None:
+        """Show the load, with so many executors asleep. Lock held."""
+        self._shown_idle = idle
+        machine, tree = self.machine, self.machine.tree
+        ready = len(machine.run_queue) + len(machine.woken)
+        if tree is None:
+            self.board.publish(Load(idle, ready))
+        else:
+            states = len(tree.states) - len(machine.stubs)
+            self.board.publish(Load(idle, ready, states, max(0, tree.memory), tree.cpu, tree.output))
+
+    def look_around(self) -> None:
+        """Show the load, take in that of the others, and see whether somebody should be given something. Lock held."""
+        self.show(self.idle)
+        loads = [link.board.load() for link in self.links.values()]
+        tree = self.machine.tree
+        if tree is not None and loads:
+            total = sum_of(loads)
+            tree.elsewhere = Usage(total.states, total.memory, total.cpu, total.output)
+        if self.machine.run_queue and not self.wants_share and any(load.idle > load.ready for load in loads):
+            self.wants_share = True
+            self.wake_courier()
+
+    def want_report(self) -> None:
+        """There is nothing to do here, for now. Lock held."""
+        if not self.wants_report:
+            self.wants_report = True
+            self.wake_courier()
+
+    def share(self) -> None:
+        """Give away what others would start sooner. Lock held; `flush` must follow."""
+        self.wants_share = False
+        machine = self.machine
+        if self._spreads:
+            return
+        for link in self.links.values():
+            load = link.board.load()
+            if load != link.seen:
+                link.seen, link.given = load, 0
+            if load.idle > load.ready + link.given:
+                while len(machine.run_queue) > 2 * (load.ready + link.given) and machine.give(link.host):
+                    link.given += 1
+
+    def place(self, child: StateId) -> None:
+        """A state was just created. Lock held."""
+        if self._spreads and child in self.machine.states:
+            hosts = (self.machine.host, *self.links)
+            self._next_host += 1
+            host = hosts[self._next_host % len(hosts)]
+            if host != self.machine.host:
+                self.machine.give_newest(host)
+
+
+class SpreadPort(StatePort):
+    """As `StatePort`; what it has the machine write goes out before the call is over."""
+
+    __slots__ = ()
+    _dispatcher: SpreadDispatcher
+
+    def create(self, spec: object, size: int, limits: StateLimits) -> StateId:
+        with self._lock:
+            child = self._machine.create(self._state, spec, size, limits)
+            self._dispatcher.place(child)
+            self._dispatcher.wake()
+        self._dispatcher.flush()
+        return child
+
+    def cancel(self, child: StateId) -> None:
+        super().cancel(child)
+        self._dispatcher.flush()
+
+    def message(self, payload: bytes) -> bool:
+        queued = super().message(payload)
+        self._dispatcher.flush()
+        return queued
+
+    def send(self, child: StateId, payload: bytes) -> bool:
+        queued = super().send(child, payload)
+        self._dispatcher.flush()
+        return queued
+
+    def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
+        received = super().receive(children)
+        self._dispatcher.flush()
+        return received
+
+    def peek(self) -> bytes | None:
+        payload = super().peek()
+        self._dispatcher.flush()
+        return payload
+
+    def release(self, children: Sequence[StateId]) -> None:
+        super().release(children)
+        self._dispatcher.flush()
