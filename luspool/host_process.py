@@ -44,6 +44,9 @@ class EventSender:
     def want_input(self) -> None:
         self.send(wire.WantInput())
 
+    def called(self, call: int, name: str, payload: bytes) -> None:
+        self.send(wire.Call(call, name, payload))
+
     def failed(self, failure: Failure, state: StateId, root: StateId) -> None:
         kind, message, trace, script = map(
             wire.clip, (failure.kind, failure.message, failure.traceback, failure.script)
@@ -95,6 +98,8 @@ def _serve(sock: socket.socket) -> NoReturn:
                 host = _start(message, events)
             elif isinstance(message, wire.Input) and host is not None:
                 _pass_input(host, message.data)
+            elif isinstance(message, wire.Reply) and host is not None:
+                host.replied(message.call, message.ok, message.payload)
             elif isinstance(message, wire.Shutdown) and host is not None:
                 # Not in this thread, which goes on listening: the supervisor may die while an executor hangs.
                 threading.Thread(target=_close, args=(host,), daemon=True).start()

@@ -18,6 +18,7 @@ from .scheduler.protocol import (
     InboxHasRoom,
     InputArrived,
     OutboxHasRoom,
+    ReplyArrived,
     StateId,
 )
 
@@ -94,6 +95,8 @@ def _wanted(condition: Condition, awaited: Sequence[StateId], locations: dict[St
             what, whom = "room for a message to", "its worker"
         case InputArrived():
             return "standard input"
+        case ReplyArrived():
+            return "a function of the program that runs it"
     where = ", ".join(locations.get(state, "one that has ended") for state in awaited)
     return f"{what} {whom} ({where})" if where else f"{what} {whom}, which has ended"
 

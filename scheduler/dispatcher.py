@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .announcer import Announcement, Announcer
 from .deadlines import Deadlines
 from .events import Wait
-from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
+from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd, StartCall
 from .limits import Limits
 from .machine import Machine
 from .protocol import Ended, Failure, NotAChildError, Runnable, Slice, StateId, StepResult
@@ -177,6 +177,8 @@ def _announcement(instruction: Instruction) -> Announcement:
             return lambda events: events.tree_ended(root, result)
         case AskForInput():
             return lambda events: events.want_input()
+        case StartCall(call, name, payload):
+            return lambda events: events.called(call, name, payload)
 
 
 def _located(blocked: Blocked) -> Wait:

@@ -48,4 +48,13 @@ class AskForInput:
     """A state waits for standard input, and no earlier ask is still unanswered."""
 
 
-Instruction = ReportFailure | ReportDeadlock | ReportTreeEnd | AskForInput
+@dataclass(frozen=True, slots=True)
+class StartCall:
+    """A state calls a function of the host's owner."""
+
+    call: int
+    name: str
+    payload: bytes
+
+
+Instruction = ReportFailure | ReportDeadlock | ReportTreeEnd | AskForInput | StartCall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .machine import Machine
 from .mailbox import MESSAGE_OVERHEAD, Mailbox
-from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived
+from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived, ReplyArrived
 from .tree import Phase, State, Tree
 
 
@@ -30,13 +30,15 @@ def validate(machine: Machine) -> None:
     _hold(len(ready) == is_ready, "every ready state is in a queue")
     _hold(len(set(machine.closable)) == len(machine.closable), "a state is closed once")
     _hold(all(state.phase is Phase.ENDED for state in machine.closable), "only ended states are closed")
+    _validate_calls(machine)
     _hold(len(set(machine.stoppable)) == len(machine.stoppable), "a state is stopped once")
 
 
 def _validate_tree(machine: Machine, tree: Tree) -> None:
     states = tree.states.values()
     busy = sum(
-        state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived) for state in states
+        state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived | ReplyArrived)
+        for state in states
     )
     _hold(tree.busy == busy, f"tree {tree.root} counts {tree.busy} busy states and has {busy}")
     timed = sum(state.is_timed and state.phase is not Phase.ENDED for state in states)
@@ -47,7 +49,9 @@ def _validate_tree(machine: Machine, tree: Tree) -> None:
     _hold(list(tree.states) == sorted(tree.states), "records lie in order of creation")
     queued = sum(state.inbox.used + state.outbox.used for state in states)
     errors = sum(len(state.failure.value) for state in states if state.failure is not None)
-    memory = queued + errors + sum(state.heap for state in states)
+    calls = {*machine.calls.unanswered.values(), *machine.calls.of_state.values()}
+    called = sum(call.size for call in calls if call.tree is tree)
+    memory = queued + errors + called + sum(state.heap for state in states)
     _hold(tree.memory == memory, f"tree {tree.root} counts {tree.memory} bytes and has {memory}")
     _hold(tree.output <= tree.limits.output, "no more is written than is allowed")
     _hold(len(states) <= tree.limits.states, "there are no more states than are allowed")
@@ -88,6 +92,18 @@ def _validate_living(machine: Machine, state: State) -> None:
         named = {child for name in condition.children if (child := state.children.get(name)) is not None}
         _hold(state.awaited_alive == len(named), "the living children waited for are counted")
         _hold(all(child.awaited is condition for child in named), "children waited for are marked")
+
+
+def _validate_calls(machine: Machine) -> None:
+    calls = machine.calls
+    for number, call in calls.unanswered.items():
+        _hold(call.id == number <= calls.last_id and call.result is None, "an unanswered call has no result")
+        _hold(call.state is None or calls.of_state.get(call.state.id) is call, "who waits for a call knows it")
+    for state_id, call in calls.of_state.items():
+        state = machine.states.get(state_id)
+        _hold(state is not None and state.phase is not Phase.ENDED, "only living states have calls")
+        _hold(call.state is state, "a call knows who waits for it")
+        _hold((call.result is None) == (call.id in calls.unanswered), "a call with a result is answered")
 
 
 def _validate_mailbox(mailbox: Mailbox, capacity: int) -> None:

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .limits import Limits, StateLimits, TreeLimits
+from .protocol import CALL_LIMIT, FUNCTION_NAME_LIMIT, REPLY_LIMIT
 from .records import RecordError, pack, unpack
 
-VERSION = 2
+VERSION = 3
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -128,6 +129,28 @@ class WantInput(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Call(Message):
+    """Host to supervisor: a state calls the function `name`. `call` is greater than in each `Call` before."""
+
+    call: int
+    name: str
+    payload: bytes
+    KIND = ord("C")
+    LIMIT = CALL_LIMIT + FUNCTION_NAME_LIMIT + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Message):
+    """Supervisor to host: what a call came to; see `protocol.CallResult`. Once for each, in any order."""
+
+    call: int
+    ok: bool
+    payload: bytes
+    KIND = ord("R")
+    LIMIT = REPLY_LIMIT + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Message):
     """Host to supervisor: the root ended with an error (`is_root`), or a worker did and nobody will receive it.
 
@@ -181,10 +204,10 @@ class TreeEnded(Message):
     LIMIT = _FIELD_HEADS
 
 
-FROM_SUPERVISOR: tuple[type[Message], ...] = (Start, Input, Shutdown)
+FROM_SUPERVISOR: tuple[type[Message], ...] = (Start, Input, Reply, Shutdown)
 """What a host may receive."""
 
-FROM_HOST: tuple[type[Message], ...] = (Hello, Output, WantInput, Failed, Deadlocked, Stuck, TreeEnded)
+FROM_HOST: tuple[type[Message], ...] = (Hello, Output, WantInput, Call, Failed, Deadlocked, Stuck, TreeEnded)
 """What a supervisor may receive."""
 
 

@@ -25,6 +25,7 @@ from_host = st.one_of(
     st.builds(wire.Hello, integers),
     st.builds(wire.Output, integers, st.binary(max_size=200)),
     st.just(wire.WantInput()),
+    st.builds(wire.Call, integers, texts, st.binary(max_size=200)),
     st.builds(wire.Failed, texts, texts, texts, texts, st.booleans()),
     st.builds(wire.Deadlocked, integers, st.lists(texts, max_size=5).map(tuple)),
     st.builds(wire.Stuck, texts, texts, texts, st.booleans()),
@@ -33,6 +34,7 @@ from_host = st.one_of(
 from_supervisor = st.one_of(
     st.builds(wire.Start, integers, integers, st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=200)),
     st.builds(wire.Input, st.binary(max_size=200)),
+    st.builds(wire.Reply, integers, st.booleans(), st.binary(max_size=200)),
     st.just(wire.Shutdown()),
 )
 
