@@ -117,7 +117,7 @@ def _start(message: wire.Start, events: EventSender) -> Host:
     program = Program(
         path=request.path,
         source=request.source,
-        arguments=codec.encode(*request.arguments),
+        arguments=request.values or codec.encode(*request.arguments),
         pledges=request.pledge_set(),
         strict_globals=request.strict_globals,
     )

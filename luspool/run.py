@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import errors, report
+from . import report
 from .errors import UsageError, is_debugging
 from .interrupts import Interrupts
 from .limit_options import with_flag
 from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
 from .request import Request
 from .scheduler import wire
-from .scheduler.limits import MEASURES, Excess, Limits
+from .scheduler.limits import Excess, Limits
 from .scheduler.process import HostProcess
 from .scheduler.supervisor import Supervisor
 from .scheduler.units import UNLIMITED
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
+from .verdict import Verdict
 
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
@@ -50,53 +51,29 @@ class _Audience:
         self._streams = streams
         self._options = options
         self._interrupts = interrupts
-        self._root_failure: str | None = None
-        self._worker_failed = False
-        self._is_deadlocked = False
+        self._verdict = Verdict()
 
     def started(self) -> None:
         limit = self._options.limits.tree.time
         if limit != UNLIMITED:
-            text = _overdue_text(display_name(self._options.script), self._options.limits)
+            text = overdue_text(display_name(self._options.script), self._options.limits)
             self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
 
     def stuck(self, stuck: wire.Stuck) -> None:
-        self._root_failure = self._root_failure or stuck.kind
+        self._verdict.stuck(stuck)
         self._streams.say(report.stuck_text(stuck, self._options.limits, brief=self._options.verbosity < 0))
 
     def failed(self, failure: wire.Failed) -> None:
-        if failure.is_root:
-            self._root_failure = failure.kind
-        else:
-            self._worker_failed = True
+        self._verdict.failed(failure)
         brief = self._options.verbosity < 0
         self._streams.say(report.failure_text(failure, self._options.limits, brief=brief, debug=is_debugging()))
 
     def deadlocked(self, deadlock: wire.Deadlocked) -> None:
-        self._is_deadlocked = True
+        self._verdict.deadlocked()
         self._streams.say(report.deadlock_text(deadlock))
 
     def exit_status(self, ended: wire.TreeEnded) -> int:
-        """What the root did decides; only where it ended well does a worker's failure count."""
-        if self._root_failure is not None:
-            return _STATUS_OF_FAILURE.get(self._root_failure, errors.SCRIPT_ERROR)
-        if self._is_deadlocked:
-            return errors.DEADLOCK
-        if ended.exited:
-            return ended.status & 0xFF  # as the operating system cuts it
-        return errors.SCRIPT_ERROR if self._worker_failed else errors.OK
-
-
-_STATUS_OF_FAILURE = {
-    **dict.fromkeys((*MEASURES, "cancelled"), errors.LIMIT),
-    "cpu": errors.TIME_LIMIT,
-    "time": errors.TIME_LIMIT,
-    "memory": errors.MEMORY_LIMIT,
-    "usage": errors.USAGE,
-    "denied": errors.DENIED,
-    "load": errors.CANNOT_LOAD,
-    "internal": errors.INTERNAL,
-}
+        return self._verdict.exit_status(ended)
 
 
 def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) -> int:
@@ -129,7 +106,7 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     return audience.exit_status(ended)
 
 
-def _overdue_text(name: str, limits: Limits) -> str:
+def overdue_text(name: str, limits: Limits) -> str:
     """What is said where the host did not end a program in time."""
     limit = limits.tree.time
     excess = f"{name}: {Excess('time', limit, limit, is_of_tree=True)}"

@@ -8,13 +8,8 @@ by the limit of its tree rather than by what the owner can hold.
 
 from __future__ import annotations
 
-from typing import Final
-
-from .protocol import CallResult, StateId
+from .protocol import CALL_OVERHEAD, CallResult, StateId
 from .tree import State, Tree
-
-CALL_OVERHEAD: Final = 1024
-"""Bytes that a call counts beyond what it carries: its records here and on the way to who carries it out. Guessed."""
 
 
 class Call:

@@ -222,12 +222,13 @@ class Machine:
         return min(size, left)
 
     def call(self, state: State, name: str, payload: bytes) -> int:
-        """See `Port.call`. Of what an ended state calls nobody hears."""
-        if state.phase is _ENDED or state.excess is not None:
+        """See `Port.call`. Nobody hears of a call of a state that has ended or is about to."""
+        tree = state.tree
+        if state.phase is _ENDED or state.excess is not None or tree.memory > tree.limits.memory:
             return 0
         call = self.calls.begin(state, len(payload))
         self.instructions.append(StartCall(call, name, payload))
-        self._check_memory(state.tree)
+        self._check_memory(tree)
         return call
 
     # --- what the shell tells ------------------------------------------------------------------------------------

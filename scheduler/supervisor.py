@@ -11,6 +11,9 @@ Back-pressure: while the listener writes to a blocked terminal the loop reads no
 host's executors block in their sends. In the other direction nothing ever blocks: what the socket does not take is
 kept, which is bounded because input is read only when all that was read before has been taken.
 
+Calls: what a state calls is carried out by others (`callees`), on threads of their own. Their replies are sent by this
+loop, and taken from them only when the host has taken all that was sent before.
+
 Death: a host's last words are in the socket when it dies, so both signs of death (the sentinel, the end of the stream)
 lead to the same place: read what is there, then report the death unless the tree's end was in it.
 """
@@ -25,6 +28,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from . import wire
+from .callees import Callees, CallError, CallLedger, NoFunctions
 from .process import HostProcess
 
 HELLO_SECONDS = 60.0
@@ -153,11 +157,16 @@ class Supervisor:
 
     `interruptible` is entered around every call that may block (and around nothing else), so that a signal handler can
     raise there and only there; a listener does the same in its own calls. `input_fd` is polled, and the listener asked
-    to read from it, only while a state wants input.
+    to read from it, only while a state wants input. `callees` carry out what states call; nothing is called without.
     """
 
     def __init__(
-        self, process: HostProcess, listener: Listener, interruptible: AbstractContextManager[object], input_fd: int
+        self,
+        process: HostProcess,
+        listener: Listener,
+        interruptible: AbstractContextManager[object],
+        input_fd: int,
+        callees: Callees | None = None,
     ) -> None:
         self._process = process
         self._host = HostConnection(process)
@@ -165,6 +174,8 @@ class Supervisor:
         self._interruptible = interruptible
         self._input_fd = input_fd
         self._wants_input = False
+        self._callees = callees if callees is not None else NoFunctions()
+        self._calls = CallLedger(0)
         self._ended: wire.TreeEnded | None = None
         self._selector = selectors.PollSelector()  # not epoll, which refuses regular files as standard input
 
@@ -178,6 +189,7 @@ class Supervisor:
                 self._selector.register(source, selectors.EVENT_READ)
             try:
                 self._wait_hello()
+                self._calls = CallLedger(start.limits().tree.memory)
                 self._host.send(start)
                 self._listener.started()
                 return self._wait_ended()
@@ -210,6 +222,7 @@ class Supervisor:
         while True:
             alive = self._wait(None)
             self._handle_messages()
+            self._send_replies()
             if self._ended is not None:
                 return self._ended
             if not alive:
@@ -228,12 +241,17 @@ class Supervisor:
         reading = self._wants_input and not self._host.unsent
         if reading:
             self._selector.register(self._input_fd, selectors.EVENT_READ)
+        replying = None if self._host.unsent else self._callees.fileno()
+        if replying is not None:
+            self._selector.register(replying, selectors.EVENT_READ)
         try:
             with self._interruptible:
                 ready = {key.fd: events for key, events in self._selector.select(timeout)}
         finally:
             if reading:
                 self._selector.unregister(self._input_fd)
+            if replying is not None:
+                self._selector.unregister(replying)
         if reading and self._input_fd in ready:
             self._wants_input = False
             self._host.send(wire.Input(self._listener.read_input()))
@@ -282,6 +300,8 @@ class Supervisor:
         match message:
             case wire.WantInput():
                 self._wants_input = True
+            case wire.Call():
+                self._begin_call(message)
             case wire.Failed():
                 self._listener.failed(message)
             case wire.Deadlocked():
@@ -294,3 +314,15 @@ class Supervisor:
                 self._ended = message
             case _:
                 raise HostProtocolError(f"the process that runs the scripts sent {type(message).__name__} twice")
+
+    def _begin_call(self, call: wire.Call) -> None:
+        try:
+            self._calls.begin(call)
+        except CallError as error:
+            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+        self._callees.begin(call)
+
+    def _send_replies(self) -> None:
+        while not self._host.unsent and (reply := self._callees.take_reply()) is not None:
+            self._calls.end(reply.call)
+            self._host.send(reply)

@@ -1,0 +1,79 @@
+"""Who carries out the calls of scripts, as the supervisor's loop sees them, and what a host may not do about calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from . import wire
+from .protocol import CALL_LIMIT, CALL_OVERHEAD, CallResult
+
+
+class CallError(Exception):
+    """A host has made a call that an honest one would not make."""
+
+
+class Callees(Protocol):
+    """Carries out calls, on threads of its own. Its methods are called by the loop's thread alone, and never block."""
+
+    def fileno(self) -> int | None:
+        """Readable while there is a reply to take; None where each is there as soon as its call has begun."""
+
+    def begin(self, call: wire.Call) -> None:
+        """Carry out a call, whatever its name is; its reply will be there some time, or never."""
+
+    def take_reply(self) -> wire.Reply | None:
+        """The next reply, in the order in which they were ready; None when there is none."""
+
+
+class NoFunctions:
+    """The callees of a program that nobody has given functions."""
+
+    def __init__(self) -> None:
+        self._replies: deque[wire.Reply] = deque()
+
+    def fileno(self) -> int | None:
+        return None
+
+    def begin(self, call: wire.Call) -> None:
+        refusal = no_such_function(call.name)
+        self._replies.append(wire.Reply(call.call, refusal.ok, refusal.payload))
+
+    def take_reply(self) -> wire.Reply | None:
+        return self._replies.popleft() if self._replies else None
+
+
+def no_such_function(name: str) -> CallResult:
+    """What becomes of a call of a function that was not given."""
+    text = f"there is no function host.{name}: the program that runs this script has not given one"
+    return CallResult(ok=False, payload=text.encode("utf-8", "surrogateescape"))
+
+
+class CallLedger:
+    """The calls of one host that have no reply yet.
+
+    An honest host counts them in the memory of its tree, and by the same measure (see `calls`), so what is more than
+    that, but for one call that went over the limit, is a lie.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._most = memory + CALL_LIMIT + CALL_OVERHEAD
+        self._sizes: dict[int, int] = {}
+        self._used = 0
+        self._last = 0
+
+    def begin(self, call: wire.Call) -> None:
+        """Before it is carried out. CallError."""
+        if call.call <= self._last:
+            raise CallError(f"call {call.call} after call {self._last}")
+        if len(call.payload) > CALL_LIMIT:
+            raise CallError(f"a call of {len(call.payload)} bytes")
+        self._last = call.call
+        self._sizes[call.call] = size = len(call.payload) + CALL_OVERHEAD
+        self._used += size
+        if self._used > self._most:
+            raise CallError("more calls at a time than its memory allows")
+
+    def end(self, call: int) -> None:
+        """When its reply is sent."""
+        self._used -= self._sizes.pop(call)
