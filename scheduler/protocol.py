@@ -213,7 +213,7 @@ CALL_LIMIT: Final = 4 << 20
 that take many times as much (see the codec), in a process that is not walled in. Guessed."""
 
 CALL_OVERHEAD: Final = 1024
-"""Bytes that a call counts beyond what it carries: its records on both sides of the way to who carries it out. Guessed."""
+"""Bytes that a call counts beyond what it carries: its records here and where it is carried out. Guessed."""
 
 REPLY_LIMIT: Final = 16 << 20
 """Bytes of a reply at most."""
