@@ -56,7 +56,7 @@ class _Audience:
     def started(self) -> None:
         limit = self._options.limits.tree.time
         if limit != UNLIMITED:
-            text = overdue_text(display_name(self._options.script), self._options.limits)
+            text = _overdue_text(display_name(self._options.script), self._options.limits)
             self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
 
     def stuck(self, stuck: wire.Stuck) -> None:
@@ -106,7 +106,7 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     return audience.exit_status(ended)
 
 
-def overdue_text(name: str, limits: Limits) -> str:
+def _overdue_text(name: str, limits: Limits) -> str:
     """What is said where the host did not end a program in time."""
     limit = limits.tree.time
     excess = f"{name}: {Excess('time', limit, limit, is_of_tree=True)}"

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Protocol
 
 from . import wire
-from .protocol import CALL_LIMIT, CALL_OVERHEAD, CallResult
+from .protocol import CALL_LIMIT, CALL_OVERHEAD, FUNCTION_NAME_LIMIT, CallResult
 
 
 class CallError(Exception):
@@ -66,8 +66,8 @@ class CallLedger:
         """Before it is carried out. CallError."""
         if call.call <= self._last:
             raise CallError(f"call {call.call} after call {self._last}")
-        if len(call.payload) > CALL_LIMIT:
-            raise CallError(f"a call of {len(call.payload)} bytes")
+        if len(call.payload) > CALL_LIMIT or len(call.name) > FUNCTION_NAME_LIMIT:
+            raise CallError(f"a call of {len(call.payload)} bytes, to a name of {len(call.name)}")
         self._last = call.call
         self._sizes[call.call] = size = len(call.payload) + CALL_OVERHEAD
         self._used += size

@@ -122,6 +122,7 @@ send(wire.Output(1, b"all came"))
         ('send(wire.Call(1, "f", b"")); receive(); send(wire.Call(1, "f", b""))', "call 1 after call 1"),
         ('send(wire.Call(0, "f", b""))', "call 0 after call 0"),
         ('send(wire.Call(2, "f", b""), wire.Call(1, "f", b""))', "call 1 after call 2"),
+        ('send(wire.Call(1, "f" * 101, b""))', "a call of 0 bytes, to a name of 101"),
         ("sock.sendall(b'C' + bytes([255] * 4))", "Call of 4294967295 bytes"),
         ("sock.sendall(wire.encode(wire.Reply(1, True, b'')))", "no message of kind 82"),
     ],
