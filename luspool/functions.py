@@ -71,16 +71,17 @@ class FunctionPool:
             self._line.append((call, function))
             if self._idle < len(self._line) and len(self._threads) < self._most_threads:
                 self._start_thread()
-            self._changed.notify_all()
+            self._changed.notify()
 
     def take_reply(self) -> wire.Reply | None:
         with self._changed:
             if not self._replies:
                 return None
+            if len(self._replies) >= self._most_threads:
+                self._changed.notify_all()  # all who found no room; otherwise nobody waits for this
             reply = self._replies.popleft()
             if not self._replies:
                 os.eventfd_read(self._bell)
-            self._changed.notify_all()
             return reply
 
     def close(self, seconds: float) -> bool:
