@@ -15,15 +15,13 @@ import click
 
 from . import __version__, errors
 from .errors import UsageError
+from .hosts import MAX_HOSTS
 from .interrupts import Interrupts
 from .limit_options import LIMIT_OPTIONS, limits_from, parse_slice
 from .scheduler.limits import Limits
 from .scheduler.process import HostProcess
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import format_duration
-
-MAX_HOSTS = 64
-"""Each pair of hosts shares memory and descriptors."""
 
 MAX_THREADS = 512
 """More executors than any machine of today has processors; beyond, threads only cost memory."""

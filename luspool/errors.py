@@ -1,16 +1,18 @@
 """What can go wrong in front of and around the scripts, and the exit status of each.
 
     LuspoolError                125  luspool's own fault, or the machine's
-    ├── UsageError                2  the command line asks for something that does not exist
+    ├── UsageError                2  the command line, or a caller, asks for something that does not exist
     ├── CannotLoadError         126  a script is there but can't be run
     │   └── NotFoundError       127  there is no such script
+    ├── ClosedError             125  the runtime was closed before or while a script ran
+    ├── HostFailedError         125  the process that ran a script failed
     ├── OverdueError            124  the program's time was over, and its host did not end it
     ├── OutputClosedError       141  the reader of our output has gone (`| head`): as if SIGPIPE had ended us
     └── CannotWriteError        125  standard output takes nothing (a full disk)
     Interrupted               128+n  not an error: the signal n asks for the end
 
 Every message is for people: what happened, where, and the next step. Lower layers' errors are translated to these at
-one border each (`source`, `run`, `streams`); whatever else arrives at `cli.main` is a bug of luspool.
+one border each (`source`, `run`, `streams`, `runtime`); whatever else arrives at `cli.main` is a bug of luspool.
 """
 
 from __future__ import annotations
@@ -44,6 +46,14 @@ class LuspoolError(Exception):
 
 class UsageError(LuspoolError):
     exit_status = USAGE
+
+
+class ClosedError(LuspoolError):
+    pass
+
+
+class HostFailedError(LuspoolError):
+    pass
 
 
 class CannotLoadError(LuspoolError):

@@ -65,6 +65,9 @@ class EventSender:
             self.send(wire.InputLeft(data[start : start + wire.INPUT_PIECE]))
         self.send(wire.InputLeft(b""))
 
+    def called(self, call: int, name: str, payload: bytes) -> None:
+        self.send(wire.Call(call, name, payload))
+
     def failed(self, failure: Failure, state: StateId, root: StateId) -> None:
         kind, message, trace, script = map(
             wire.clip, (failure.kind, failure.message, failure.traceback, failure.script)
@@ -167,6 +170,8 @@ class _Process:
                 self._host.input_arrived(message.data)
             else:
                 self._host.input_ended()
+        elif isinstance(message, wire.Reply):
+            self._host.replied(message.call, message.ok, message.payload)
         elif isinstance(message, wire.Shutdown):
             # Not in this thread, which goes on listening: the supervisor may die while an executor hangs.
             threading.Thread(target=_close, args=(self._host,), daemon=True).start()
@@ -182,7 +187,7 @@ class _Process:
         program = Program(
             path=request.path,
             source=request.source,
-            arguments=codec.encode(*request.arguments),
+            arguments=request.values or codec.encode(*request.arguments),
             pledges=request.pledge_set(),
             strict_globals=request.strict_globals,
         )

@@ -18,6 +18,8 @@ class Request:
     arguments: tuple[bytes, ...]
     pledges: str
     strict_globals: bool
+    values: bytes = b""
+    """The arguments in the message codec's form, where they are other values than byte strings; instead of these."""
 
     @classmethod
     def of(

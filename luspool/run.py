@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from . import errors, report
+from . import report
 from .errors import UsageError, is_debugging
-from .host_command import host_command
+from .hosts import open_hosts
 from .interrupts import Interrupts
 from .limit_options import with_flag
 from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
 from .request import Request
 from .scheduler import wire
-from .scheduler.limits import MEASURES, Excess, Limits
+from .scheduler.limits import Excess, Limits
 from .scheduler.process import HostProcess
-from .scheduler.supervisor import Hosts, SoleHost, Supervisor
+from .scheduler.supervisor import Supervisor, Surroundings
 from .scheduler.units import UNLIMITED
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
+from .verdict import Verdict
 
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
@@ -56,9 +56,7 @@ class _Audience:
         self._streams = streams
         self._options = options
         self._interrupts = interrupts
-        self._root_failure: str | None = None
-        self._worker_failed = False
-        self._is_deadlocked = False
+        self._verdict = Verdict()
 
     def started(self) -> None:
         limit = self._options.limits.tree.time
@@ -67,14 +65,11 @@ class _Audience:
             self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
 
     def stuck(self, stuck: wire.Stuck) -> None:
-        self._root_failure = self._root_failure or stuck.kind
+        self._verdict.stuck(stuck)
         self._streams.say(report.stuck_text(stuck, self._options.limits, brief=self._options.verbosity < 0))
 
     def failed(self, failure: wire.Failed) -> None:
-        if failure.is_root:
-            self._root_failure = failure.kind
-        else:
-            self._worker_failed = True
+        self._verdict.failed(failure)
         brief = self._options.verbosity < 0
         self._streams.say(report.failure_text(failure, self._options.limits, brief=brief, debug=is_debugging()))
 
@@ -82,31 +77,11 @@ class _Audience:
         self._streams.say(report.host_died_text(text, details.decode("utf-8", "replace"), debug=is_debugging()))
 
     def deadlocked(self, deadlock: wire.Deadlocked) -> None:
-        self._is_deadlocked = True
+        self._verdict.deadlocked()
         self._streams.say(report.deadlock_text(deadlock))
 
     def exit_status(self, ended: wire.TreeEnded) -> int:
-        """What the root did decides; only where it ended well does a worker's failure count."""
-        if self._root_failure is not None:
-            return _STATUS_OF_FAILURE.get(self._root_failure, errors.SCRIPT_ERROR)
-        if self._is_deadlocked:
-            return errors.DEADLOCK
-        if ended.exited:
-            return ended.status & 0xFF  # as the operating system cuts it
-        return errors.SCRIPT_ERROR if self._worker_failed else errors.OK
-
-
-_STATUS_OF_FAILURE = {
-    **dict.fromkeys((*MEASURES, "cancelled"), errors.LIMIT),
-    "cpu": errors.TIME_LIMIT,
-    "time": errors.TIME_LIMIT,
-    "memory": errors.MEMORY_LIMIT,
-    "usage": errors.USAGE,
-    "denied": errors.DENIED,
-    "load": errors.CANNOT_LOAD,
-    "internal": errors.INTERNAL,
-    "crashed": errors.INTERNAL,
-}
+        return self._verdict.exit_status(ended)
 
 
 def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) -> int:
@@ -129,8 +104,9 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     start = wire.Start.of(
         options.threads, options.slice_nanoseconds, options.limits, request.pack(), spreads=options.spreads
     )
-    with _hosts(host, start, audience, options) as hosts:
-        supervisor = Supervisor(hosts, audience, interrupts.blocking, streams.input_fd)
+    name = display_name(options.script)
+    with open_hosts(host, start, audience, options.hosts, name) as hosts:
+        supervisor = Supervisor(hosts, audience, Surroundings(interrupts.blocking, streams.input_fd))
         try:
             ended = supervisor.run()
         finally:
@@ -138,22 +114,6 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
         interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
         supervisor.close()
     return audience.exit_status(ended)
-
-
-def _hosts(
-    first: HostProcess, start: wire.Start, audience: _Audience, options: RunOptions
-) -> AbstractContextManager[Hosts]:
-    if options.hosts == 1:
-        return nullcontext(SoleHost(first, start, audience))
-    from .scheduler.fleet import Fleet, FleetOptions  # noqa: PLC0415  most runs have one host and don't wait for this
-
-    fleet = FleetOptions(
-        options.hosts,
-        lambda: HostProcess.start(host_command()),
-        display_name(options.script),
-        options.limits.tree.output,
-    )
-    return Fleet(first, start, audience, fleet)
 
 
 def _placed(options: RunOptions) -> str:

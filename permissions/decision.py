@@ -109,6 +109,7 @@ def _pledge_for(permission: str, value: str | None) -> Pledge | None:
     if kind is ValueKind.PATH:
         value = "".join(char if char.isprintable() else "?" for char in paths.escape(value))
     try:
-        return Pledge.parse(f"{permission}={value}")
+        # Parsed rather than made, since not every value can be written.
+        return Pledge.parse(str(Pledge(permission, value)))
     except PledgeSyntaxError:
         return None

@@ -1,5 +1,7 @@
 """Pledges as text: `[~]name[:sub][=value]`, one grammar for the command line and for scripts.
 
+In `host:log` the sub is any name, that of a function: `Pledge.value` has it, and decisions treat it like one.
+
 Errors:
 
     PledgeError(ValueError)
@@ -19,6 +21,9 @@ from . import paths
 from .table import PERMISSIONS, Permission, ValueKind
 
 _NOT_IN_NAMES = re.compile(r"[=*?]")
+_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_FUNCTION: Final = 100
+"""Characters of a function's name: more than anybody would write. Guessed."""
 _GUESSABLE: Final = 32
 """Names longer than this get no suggestion: comparing is quadratic, and nobody mistypes that much."""
 _SHOWN: Final = 80
@@ -53,7 +58,8 @@ class Pledge:
     rejected: bool = False
 
     def __str__(self) -> str:
-        value = "" if self.value is None else f"={self.value}"
+        between = ":" if self.record.value is ValueKind.FUNCTION else "="
+        value = "" if self.value is None else f"{between}{self.value}"
         return f"{'~' if self.rejected else ''}{self.permission}{value}"
 
     @property
@@ -71,6 +77,10 @@ class Pledge:
         rejected = text.startswith("~")
         start = int(rejected)
         name, equals, value = text[start:].partition("=")
+        family, colon, function = text[start:].partition(":")
+        if colon and family in PERMISSIONS and PERMISSIONS[family].value is ValueKind.FUNCTION:
+            _check_function(text, family, function)
+            return cls(family, function, rejected)
         record = _find(text, start, name, command_line)
         if rejected and not record.covers:
             raise PledgeSyntaxError(
@@ -115,6 +125,9 @@ def _check_value(text: str, record: Permission, value: str) -> None:
     column = len(text) - len(value) + 1
     if record.value is ValueKind.NONE:
         raise PledgeSyntaxError(text, column - 1, f'"{record.name}" takes no value', f'write "{record.name}" alone')
+    if record.value is ValueKind.FUNCTION:
+        advice = f'write "{record.name}:" and the name of the function'
+        raise PledgeSyntaxError(text, column - 1, f'"{record.name}" takes no "="', advice)
     if not value:
         raise PledgeSyntaxError(text, column, 'nothing behind the "="', 'leave the "=" away to mean every value')
     if len(value) > paths.MAX_VALUE:
@@ -137,6 +150,23 @@ def _check_value(text: str, record: Permission, value: str) -> None:
     elif record.value is ValueKind.NAME and (stray := _NOT_IN_NAMES.search(value)):
         problem = f'{stray.group()!r} in the name of one "{record.name}" value'
         raise PledgeSyntaxError(text, column + stray.start(), problem, "names are exact; give one pledge for each")
+
+
+def _check_function(text: str, family: str, name: str) -> None:
+    column = len(text) - len(name) + 1
+    if not name:
+        advice = f'write "{family}" alone to mean every function'
+        raise PledgeSyntaxError(text, column, 'nothing behind the ":"', advice)
+    fits = _FUNCTION.match(name)
+    end = fits.end() if fits else 0
+    if end < len(name):
+        problem = f"{name[end]!r} in the name of a function"
+        raise PledgeSyntaxError(
+            text, column + end, problem, 'names are of letters, digits and "_"; give one pledge each'
+        )
+    if end > _LONGEST_FUNCTION:
+        problem = f"a name of more than {_LONGEST_FUNCTION} characters"
+        raise PledgeSyntaxError(text, column, problem, "shorten it")
 
 
 def _at_value(text: str, error: paths.PatternError) -> PledgeSyntaxError:

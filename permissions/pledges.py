@@ -194,6 +194,15 @@ class PledgeSet:
         """`decide(permission, value).allowed`."""
         return self.decide(permission, value).allowed
 
+    def may_ever_allow(self, permission: str, value: str) -> bool:
+        """Whether this state, or one below it, holds an elementary permission for `value` or may still pledge it.
+
+        For whoever serves a whole tree and can't ask each of its states: more is allowed to none of them, ever.
+        """
+        grants = self._grants_for(permission, value)
+        rejected = any(rule.matches(value) for rule in grants.rejected)
+        return not rejected and any(rule.matches(value) for rule in grants.ceiling)
+
     def _grants_for(self, permission: str, value: str | None) -> Grants:
         grants = self.grants.get(permission)
         if grants is None:

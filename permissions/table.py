@@ -14,11 +14,13 @@ from types import MappingProxyType
 
 
 class ValueKind(Enum):
-    """What may stand after the `=` of a pledge."""
+    """What may stand after the `=` of a pledge, or for FUNCTION after a `:`."""
 
     NONE = "none"
     PATH = "path or pattern"
     NAME = "name"
+    FUNCTION = "name of a function"
+    """Written `host:log`, as scripts write `host.log`: to people the name is a part of the permission."""
     OPAQUE = "anything"
     """Never looked into, since the permission cannot be granted; scripts written for other hosts still parse."""
 
@@ -53,11 +55,14 @@ _RECORDS = (
     Permission("fs:read", ValueKind.PATH, ("fs:read",), "read files and list directories"),
     Permission("fs:write", ValueKind.PATH, ("fs:write",), "create, change and remove files and directories"),
     Permission("env", ValueKind.NAME, ("env",), "read environment variables"),
+    Permission("host", ValueKind.FUNCTION, ("host",), "call functions of the program that runs the script"),
     Permission("seal", ValueKind.NONE, (), "end all further changes by pledge calls"),
     Permission("exec", ValueKind.OPAQUE, ("exec",), "start programs", grantable=False),
     Permission("network", ValueKind.OPAQUE, _NETWORK, "every kind of network access", grantable=False),
     *(Permission(name, ValueKind.OPAQUE, (name,), "one kind of network access", grantable=False) for name in _NETWORK),
-    Permission("all", ValueKind.NONE, ("load", *_FS, "env"), "everything that can be granted", in_scripts=False),
+    Permission(
+        "all", ValueKind.NONE, ("load", *_FS, "env", "host"), "everything that can be granted", in_scripts=False
+    ),
 )
 
 PERMISSIONS: Mapping[str, Permission] = MappingProxyType({record.name: record for record in _RECORDS})

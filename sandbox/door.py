@@ -7,8 +7,8 @@ here ends the state as luspool's own fault, never the host.
 What cannot be done at once is answered with None (or True, for input), after `condition` has been set to what to wait
 for: the Lua side then gives the thread back and asks again when it is resumed.
 
-The calls themselves are in `calls_workers`, `calls_code` and `calls_files`: each a table from the operation to a
-function of the door and the call's arguments.
+The calls themselves are in `calls_workers`, `calls_code`, `calls_files` and so on: each has a table from the
+operation to a function of the door and the call's arguments.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Retu
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
 from .calls_code import CODE_CALLS
 from .calls_files import FILE_CALLS
+from .calls_functions import FUNCTION_CALLS
 from .calls_text import TEXT_CALLS
 from .calls_workers import WORKER_CALLS
 from .compiler import lazy_part
@@ -173,6 +174,7 @@ _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     **WORKER_CALLS,
     **CODE_CALLS,
     **FILE_CALLS,
+    **FUNCTION_CALLS,
     **TEXT_CALLS,
 }
 """Every operation's function."""

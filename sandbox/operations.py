@@ -34,6 +34,10 @@ class Operation(IntEnum):
     LIMIT = auto()
     TOO_LARGE = auto()
     PLEDGE = auto()
+    # functions of the embedding program
+    FUNCTION_PREPARE = auto()
+    FUNCTION_CALL = auto()
+    FUNCTION_REPLY = auto()
     # code
     ALLOW_LOAD = auto()
     TRANSLATE = auto()

@@ -85,6 +85,11 @@ class HostConnection:
         """Whether something waits for room in the control socket; `flush` when it is writable."""
         return bool(self._outgoing)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much that is."""
+        return sum(len(data) for data, _ in self._outgoing)
+
     def send(self, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
         """Send a message; what there is no room for is kept. Takes over the descriptors."""
         self._outgoing.append((memoryview(wire.encode(message)), tuple(descriptors)))

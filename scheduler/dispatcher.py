@@ -19,6 +19,7 @@ from .instructions import (
     ReportFailure,
     ReportRootEnd,
     ReportTreeEnd,
+    StartCall,
 )
 from .limits import Limits
 from .machine import Machine
@@ -216,6 +217,8 @@ def _announcement(instruction: Instruction) -> Announcement:
             return lambda events: events.end_below(state)
         case AskForInput():
             return lambda events: events.want_input()
+        case StartCall(call, name, payload):
+            return lambda events: events.called(call, name, payload)
 
 
 def _located(blocked: Blocked) -> Wait:

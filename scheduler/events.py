@@ -62,6 +62,9 @@ class HostEvents(Protocol):
     def want_input(self) -> None:
         """A state waits for standard input: answer once, with `Host.input_arrived` or `Host.input_ended`."""
 
+    def called(self, call: int, name: str, payload: bytes) -> None:
+        """A state calls the function `name` of the host's owner: answer once, with `Host.replied`, whenever that is."""
+
     def failed(self, failure: Failure, state: StateId, root: StateId) -> None:
         """A failure that nobody will receive: the root's own (`state == root`), or a worker's."""
 

@@ -5,7 +5,8 @@ Actors
     and says how the step ended. A waiting state occupies no thread.
     The timekeeper (`timekeeper`), one thread: ends what has exceeded a time limit, and tells of steps that do not end.
     Port calls (`port`): made by the state that an executor is stepping, on that thread.
-    Callers from outside: the thread that feeds `create_root`, `input_arrived`, `input_ended`, `cancel`, `shutdown`.
+    Callers from outside: the thread that feeds `create_root`, `input_arrived`, `input_ended`, `replied`, `cancel`,
+    `shutdown`.
 
 Locks, taken in this order and never the other way round
     `Announcer._speaking`   held during one callback of `HostEvents`. Only tried, never waited for, except by `write`.
@@ -70,7 +71,7 @@ from .dispatcher import Dispatcher
 from .events import HostEvents
 from .executor import Executor, Factory, close, internal_failure
 from .limits import Limits
-from .protocol import DEFAULT_SLICE_NANOSECONDS, StateId
+from .protocol import DEFAULT_SLICE_NANOSECONDS, CallResult, StateId
 from .timekeeper import Timekeeper
 
 
@@ -140,6 +141,14 @@ class Host:
             self._dispatcher.input.end()
             self._dispatcher.machine.input_arrived(end=True)
             self._dispatcher.wake()
+
+    def replied(self, call: int, ok: bool, payload: bytes) -> None:
+        """The answer to `HostEvents.called` (see `protocol.CallResult`). Nothing if nobody waits for it any more."""
+        with self._dispatcher.lock:
+            self._dispatcher.machine.replied(call, CallResult(ok, payload))
+            self._dispatcher.publish()
+            self._dispatcher.wake()
+        self._announcer.announce()
 
     def cancel(self, root: StateId) -> None:
         """End the tree of `root` at once, without running its states any further; nothing if it is over."""

@@ -50,6 +50,15 @@ class AskForInput:
 
 
 @dataclass(frozen=True, slots=True)
+class StartCall:
+    """A state calls a function of the host's owner."""
+
+    call: int
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRootEnd:
     """The root of a tree on several hosts has ended; the tree has not."""
 
@@ -73,5 +82,12 @@ class AskForEndBelow:
 
 
 Instruction = (
-    ReportFailure | ReportDeadlock | ReportTreeEnd | AskForInput | ReportRootEnd | ReportExcess | AskForEndBelow
+    ReportFailure
+    | ReportDeadlock
+    | ReportTreeEnd
+    | AskForInput
+    | StartCall
+    | ReportRootEnd
+    | ReportExcess
+    | AskForEndBelow
 )

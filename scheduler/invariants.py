@@ -6,7 +6,7 @@ from .edges import ArrivalBox, Window
 from .letters import host_of
 from .machine import Machine
 from .mailbox import MESSAGE_OVERHEAD, Mailbox
-from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived, LetterIsOut
+from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived, LetterIsOut, ReplyArrived
 from .spread import SpreadMachine
 from .tree import Phase, State, Tree
 
@@ -35,6 +35,7 @@ def validate(machine: Machine) -> None:
     _hold(len(ready) == is_ready, "every ready state is in a queue")
     _hold(len(set(machine.closable)) == len(machine.closable), "a state is closed once")
     _hold(all(state.phase is Phase.ENDED for state in machine.closable), "only ended states are closed")
+    _validate_calls(machine)
     _hold(len(set(machine.stoppable)) == len(machine.stoppable), "a state is stopped once")
     if isinstance(machine, SpreadMachine):
         validate_spread(machine)
@@ -43,7 +44,8 @@ def validate(machine: Machine) -> None:
 def _validate_tree(machine: Machine, tree: Tree) -> None:
     states = tree.states.values()
     busy = sum(
-        state.phase in (Phase.READY, Phase.RUNNING) or isinstance(state.condition, InputArrived | LetterIsOut)
+        state.phase in (Phase.READY, Phase.RUNNING)
+        or isinstance(state.condition, InputArrived | LetterIsOut | ReplyArrived)
         for state in states
     )
     _hold(tree.busy == busy, f"tree {tree.root} counts {tree.busy} busy states and has {busy}")
@@ -51,7 +53,9 @@ def _validate_tree(machine: Machine, tree: Tree) -> None:
     _hold(tree.timed == timed, f"tree {tree.root} counts {tree.timed} states with less time than its root")
     queued = sum(_held(state.inbox) + _held(state.outbox) for state in states)
     errors = sum(len(state.failure.value) for state in states if state.failure is not None)
-    memory = queued + errors + sum(state.heap for state in states)
+    calls = {*machine.calls.unanswered.values(), *machine.calls.of_state.values()}
+    called = sum(call.size for call in calls if call.tree is tree)
+    memory = queued + errors + called + sum(state.heap for state in states)
     _hold(tree.memory == memory, f"tree {tree.root} counts {tree.memory} bytes and has {memory}")
     _hold(tree.output <= tree.limits.output, "no more is written than is allowed")
 
@@ -153,6 +157,18 @@ def _validate_living(machine: Machine, state: State) -> None:
 def _held(mailbox: Mailbox | Window) -> int:
     """What counts of it as memory of this host."""
     return mailbox.held if isinstance(mailbox, Window) else mailbox.used
+
+
+def _validate_calls(machine: Machine) -> None:
+    calls = machine.calls
+    for number, call in calls.unanswered.items():
+        _hold(call.id == number <= calls.last_id and call.result is None, "an unanswered call has no result")
+        _hold(call.state is None or calls.of_state.get(call.state.id) is call, "who waits for a call knows it")
+    for state_id, call in calls.of_state.items():
+        state = machine.states.get(state_id)
+        _hold(state is not None and state.phase is not Phase.ENDED, "only living states have calls")
+        _hold(call.state is state, "a call knows who waits for it")
+        _hold((call.result is None) == (call.id in calls.unanswered), "a call with a result is answered")
 
 
 def _validate_mailbox(mailbox: Mailbox | Window, capacity: int) -> None:

@@ -17,6 +17,8 @@ The rules (Acquis 11, Message passing and Error handling, made exact):
 - A parent's end does not end its children. A child whose parent is gone drains its inbox, and ends quietly when it
   waits for more; what it sends is dropped.
 - A failure that nobody can receive any more is reported, exactly once.
+- A state that has called a function of the host's owner, and waits for the reply, can still change something, like one
+  that waits for input. The reply to one that has ended meanwhile is dropped.
 - A state that exceeds a limit ends with a failure of that kind, and all below it ends with it. One that is inside its
   step ends when the step returns: until then it counts as running, so that its position is known.
 - A tree in which no state is ready, running or waiting for input can never change again. If its root has ended, the
@@ -30,10 +32,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from .calls import Calls
 from .events import Cancelled, Deadlocked, TreeResult
-from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd
+from .instructions import AskForInput, Blocked, Instruction, ReportDeadlock, ReportFailure, ReportTreeEnd, StartCall
 from .limits import Excess, Limits, StateLimits
 from .protocol import (
+    CallResult,
     ChildrenHaveMail,
     Condition,
     Delivered,
@@ -46,6 +50,7 @@ from .protocol import (
     OutboxHasRoom,
     Outcome,
     Preempted,
+    ReplyArrived,
     StateId,
     StepResult,
     Thrown,
@@ -61,6 +66,7 @@ class Machine:
     """All the states of one host. Not thread-safe; `validate` in `invariants` states what always holds."""
 
     __slots__ = (
+        "calls",
         "closable",
         "input_ended",
         "input_seen",
@@ -103,6 +109,7 @@ class Machine:
         self.input_ended = False
         self.input_waiters: dict[StateId, State] = {}
         self.unanswered_ask = False
+        self.calls = Calls()
 
     # --- what a state asks for, inside its step (see `Port`) -----------------------------------------------------
 
@@ -215,6 +222,16 @@ class Machine:
             self.exceed(state, Excess("output", tree.limits.output, tree.limits.output, is_of_tree=True))
         return min(size, left)
 
+    def call(self, state: State, name: str, payload: bytes) -> int:
+        """See `Port.call`. Nobody hears of a call of a state that has ended or is about to."""
+        tree = state.tree
+        if state.phase is _ENDED or state.excess is not None or tree.memory > tree.limits.memory:
+            return 0
+        call = self.calls.begin(state, len(payload))
+        self.instructions.append(StartCall(call, name, payload))
+        self._check_memory(tree)
+        return call
+
     # --- what the shell tells ------------------------------------------------------------------------------------
 
     def create_root(self, spec: object, limits: Limits) -> StateId:
@@ -287,6 +304,17 @@ class Machine:
             self.woken.append(state)
         self.input_waiters.clear()
 
+    def replied(self, call: int, result: CallResult) -> None:
+        """The host's owner has carried a call out."""
+        state = self.calls.answer(call, result)
+        if state is None:
+            return
+        if type(state.condition) is ReplyArrived and state.condition.call == call:
+            state.phase = _READY
+            state.condition = None
+            self.woken.append(state)
+        self._check_memory(state.tree)
+
     def exceed(self, state: State, excess: Excess) -> None:
         """`state` has exceeded a limit, and ends for it; a RUNNING one when its step returns. Nothing if it has ended.
 
@@ -351,6 +379,8 @@ class Machine:
         if isinstance(condition, InboxHasRoom):
             child = state.children.get(condition.child) or self._dead_child(state, condition.child)
             return child is None or child.phase is _ENDED or child.inbox.fits(condition.size)
+        if isinstance(condition, ReplyArrived):
+            return self.calls.is_settled(state, condition.call)
         if isinstance(condition, InputArrived):
             return self.input_seen > condition.seen or self.input_ended
         return True  # a wait of machines that are one of several
@@ -382,6 +412,8 @@ class Machine:
                     self.unanswered_ask = True
                     self.instructions.append(AskForInput())
                 return
+            if type(condition) is ReplyArrived:
+                return
             if type(condition) is ChildrenHaveMail:
                 self._mark_awaited(state, condition)
             tree.busy -= 1
@@ -397,7 +429,7 @@ class Machine:
                 state.awaited_alive += 1
 
     def _wake(self, state: State) -> None:
-        """The wait of `state` is over; for all but that for input, which counts as busy all along."""
+        """The wait of `state` is over; for all but those for input and for a reply, which count as busy all along."""
         state.phase = _READY
         state.condition = None
         state.tree.busy += 1
@@ -511,8 +543,10 @@ class Machine:
         state.heap = 0
         if state.is_timed:
             state.tree.timed -= 1
-        if state.phase is not _WAITING or self.input_waiters.pop(state.id, None) is not None:
+        is_idle = state.phase is _WAITING and type(state.condition) is not ReplyArrived
+        if not is_idle or self.input_waiters.pop(state.id, None) is not None:
             state.tree.busy -= 1
+        self.calls.abandon(state)
         state.condition = None
         state.phase = _ENDED
 

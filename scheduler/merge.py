@@ -1,9 +1,9 @@
 """What several hosts say, put into one order that no script can tell from that of one host. Pure.
 
 If a state prints, and then sends a message to one in another host which prints too, the second line must not come
-first; but the two lines come over two sockets. So each host says when it wrote an event (`wire.Stamp`), by the monotonic clock
-of the system, which is one for all processes and never goes back from one processor to another. Who prints because of
-a message has read the clock after the sender did, and the sender's bytes were in its socket by then.
+first; but the two lines come over two sockets. So each host says when it wrote an event (`wire.Stamp`), by the
+monotonic clock of the system, which is one for all processes and never goes back from one processor to another. Who
+prints because of a message has read the clock after the sender did, and the sender's bytes were in its socket by then.
 
 So the supervisor notes the time, then reads all sockets empty, and takes events up to that time, by their stamps:
 whatever they depend on was in some socket at that time and has been read. Younger ones wait for the next round.

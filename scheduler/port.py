@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .announcer import Announcer
 from .limits import Excess, StateLimits
-from .protocol import Delivered, StateId, Thrown
+from .protocol import CallResult, Delivered, StateId, Thrown
 from .tree import Phase, State
 
 if TYPE_CHECKING:
@@ -88,6 +88,18 @@ class StatePort:
             self._dispatcher.wake()
         if published:
             self._outside(self._announcer.announce)
+
+    def call(self, name: str, payload: bytes) -> int:
+        with self._lock:
+            call = self._machine.call(self._state, name, payload)
+            self._dispatcher.publish()
+            self._dispatcher.wake()
+        self._outside(self._announcer.announce)
+        return call
+
+    def take_reply(self, call: int) -> CallResult | None:
+        with self._lock:
+            return self._machine.calls.take(self._state, call)
 
     def has_parent(self) -> bool:
         return not self._state.is_root

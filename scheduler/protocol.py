@@ -60,6 +60,13 @@ class InputArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyArrived:
+    """A call of a function of the host's owner: true once its reply has come. With no such call it is true at once."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
 class LetterIsOut:
     """Before the first step of a state that came from another host: true once that host can know that it has begun.
 
@@ -70,7 +77,7 @@ class LetterIsOut:
     number: int
 
 
-Condition = InboxHasMail | ChildrenHaveMail | OutboxHasRoom | InboxHasRoom | InputArrived | LetterIsOut
+Condition = InboxHasMail | ChildrenHaveMail | OutboxHasRoom | InboxHasRoom | InputArrived | LetterIsOut | ReplyArrived
 
 
 # --- how a state ends -------------------------------------------------------------------------------------------
@@ -205,6 +212,28 @@ class Thrown:
     failure: Failure
 
 
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a call of a function came to: its results in the message codec's form; not `ok`: an error's text."""
+
+    ok: bool
+    payload: bytes
+
+
+CALL_LIMIT: Final = 4 << 20
+"""Bytes of a call's arguments at most, whatever the limit on messages. Those who carry calls out make objects of them
+that take many times as much (see the codec), in a process that is not walled in. Guessed."""
+
+CALL_OVERHEAD: Final = 1024
+"""Bytes that a call counts beyond what it carries: its records here and where it is carried out. Guessed."""
+
+REPLY_LIMIT: Final = 16 << 20
+"""Bytes of a reply at most."""
+
+FUNCTION_NAME_LIMIT: Final = 100
+"""Bytes of a function's name at most; nothing longer can be granted (see `permissions`)."""
+
+
 class Port(Protocol):
     """A state's side of the scheduler. Thread-safe, never blocks; only the state itself may call it, inside `step`.
 
@@ -249,6 +278,16 @@ class Port(Protocol):
 
     def release(self, children: Sequence[StateId]) -> None:
         """The caller has lost its handles to these children: what they send is dropped, errors are reported."""
+
+    def call(self, name: str, payload: bytes) -> int:
+        """Have the host's owner call its function `name`: the number of the call, which is never used again.
+
+        At most `CALL_LIMIT` bytes; the right to it is for the caller to check. A call that the state made before, and
+        whose reply it has not taken, is given up by this: it goes on, and nobody hears of its reply.
+        """
+
+    def take_reply(self, call: int) -> CallResult | None:
+        """What a call came to, once; None while that is not known (wait for `ReplyArrived`)."""
 
     def has_parent(self) -> bool:
         """Whether this is a worker (its parent may have ended)."""

@@ -1,7 +1,8 @@
 """The supervisor's side of a run: watches host processes and passes on what their states say.
 
 Actors: this loop, in one thread, and hosts at the other ends of sockets, which are not trusted. One host is a
-`SoleHost` (below), several are a `Fleet` (`fleet`): they decide what becomes of what hosts say; the loop waits, reads and writes.
+`SoleHost` (below), several are a `Fleet` (`fleet`): they decide what becomes of what hosts say; the loop waits, reads
+and writes.
 
 Flow: a host says `Hello` within a deadline; `Start` hands it the program; from then on the loop waits, in one blocking
 call, for the hosts' sockets, diagnostics and deaths, for standard input only while a state has asked for it, and for
@@ -10,6 +11,9 @@ the next time at which something is to be done. When the program is over, `Shutd
 Back-pressure: while the listener writes to a blocked terminal the loop reads nothing more; the sockets fill up and the
 hosts' executors block in their sends. In the other direction nothing ever blocks: what a socket does not take is kept,
 which is bounded because input is read only when all that was read before has been taken.
+
+Calls: what a state calls is carried out by others (`callees`), on threads of their own. Their replies are sent by this
+loop, and taken from them only while not too much waits for hosts that do not read.
 
 Death: a host's last words are in its sockets when it dies, so both signs of death (the sentinel, the end of a stream)
 lead to the same place: read what is there, then take in the death.
@@ -21,12 +25,15 @@ import selectors
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from . import wire
+from .callees import CallError, CallRouter, NoFunctions
 from .connection import HostConnection, HostError, HostProtocolError, how_it_died
 from .process import HostProcess
 from .records import RecordError
+from .units import UNLIMITED
 
 HELLO_SECONDS = 60.0
 """How long a host may take to say `Hello`; some 50 ms are usual, the rest is for a machine that is short of breath."""
@@ -34,6 +41,10 @@ HELLO_SECONDS = 60.0
 SHUTDOWN_SECONDS = 1.0
 """How long a host may take to close what is left after `Shutdown`; it is killed then. Long enough to free gigabytes,
 short enough for a person who waits for the prompt because a cancelled script does not come out of a long C call."""
+
+_UNSENT_REPLIES = 64 * 1024 * 1024
+"""Bytes that wait for hosts to take them, beyond which no further reply is taken from those who carry out calls: one
+host that does not read must not fill the supervisor's memory. Guessed."""
 
 EXIT_SECONDS = 0.2
 """How long a host whose socket has closed may take to be gone, before it is killed: its own status says more."""
@@ -45,6 +56,10 @@ class HostDiedError(HostError):
     def __init__(self, exit_status: int) -> None:
         super().__init__(f"the process that ran the scripts {how_it_died(exit_status)} before they were done")
         self.exit_status = exit_status
+
+
+class StoppedError(HostError):
+    """Somebody has stopped the run (see `Supervisor`)."""
 
 
 class Listener(Protocol):
@@ -112,21 +127,31 @@ class Hosts(Protocol):
         """A chunk of standard input, b"" at its end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a supervisor's loop waits for and works with, besides its hosts."""
+
+    interruptible: AbstractContextManager[object]
+    """Entered around every call that may block (and around nothing else), so that a signal handler can raise there and
+    only there; a listener does the same in its own calls."""
+    input_fd: int
+    """Polled, and the listener asked to read from it, only while a state wants input."""
+    calls: CallRouter | None = None
+    """Has what states call carried out; None: there is nothing to call."""
+    stop_fd: int | None = None
+    """When this is readable the run ends, with a `StoppedError`."""
+
+
 class Supervisor:
-    """Runs one program on its hosts; for one thread, once.
+    """Runs one program on its hosts; for one thread, once."""
 
-    `interruptible` is entered around every call that may block (and around nothing else), so that a signal handler can
-    raise there and only there; a listener does the same in its own calls. `input_fd` is polled, and the listener asked
-    to read from it, only while a state wants input.
-    """
-
-    def __init__(
-        self, hosts: Hosts, listener: Listener, interruptible: AbstractContextManager[object], input_fd: int
-    ) -> None:
+    def __init__(self, hosts: Hosts, listener: Listener, surroundings: Surroundings) -> None:
         self._hosts = hosts
         self._listener = listener
-        self._interruptible = interruptible
-        self._input_fd = input_fd
+        self._interruptible = surroundings.interruptible
+        self._input_fd = surroundings.input_fd
+        self._calls = surroundings.calls or CallRouter(NoFunctions(), UNLIMITED)
+        self._stop_fd = surroundings.stop_fd
 
     def run(self) -> wire.TreeEnded:
         """Run the program to its end. HostError when a host fails and the program can't go on; see `Listener`.
@@ -151,6 +176,8 @@ class Supervisor:
         """Wait until something happens, and take it in."""
         hosts = self._hosts
         ready = self._wait()
+        if self._stop_fd in ready:
+            raise StoppedError("the run was stopped")
         for host in hosts.connections:
             if ready.get(host.process.control.fileno(), 0) & selectors.EVENT_WRITE:
                 host.flush()
@@ -166,6 +193,7 @@ class Supervisor:
         if self._input_fd in ready and hosts.ended is None:
             hosts.input_arrived(self._listener.read_input())
         if hosts.ended is None:
+            self._send_replies()
             hosts.keep_time()
 
     def _reap(self, host: HostConnection) -> int:
@@ -189,6 +217,10 @@ class Supervisor:
             # Read only when all that was read before has been taken.
             if hosts.wants_input and not any(host.unsent for host in hosts.connections):
                 selector.register(self._input_fd, selectors.EVENT_READ)
+            if self._takes_replies() and (replies := self._calls.fileno()) is not None:
+                selector.register(replies, selectors.EVENT_READ)
+            if self._stop_fd is not None:
+                selector.register(self._stop_fd, selectors.EVENT_READ)
             due = hosts.due()
             timeout = None if due is None else max(0.0, due - time.monotonic())
             with self._interruptible:
@@ -200,6 +232,15 @@ class Supervisor:
         for message in host.control.messages():
             self._hosts.control(host, message)
             yield
+
+    def _takes_replies(self) -> bool:
+        return sum(host.unsent_bytes for host in self._hosts.connections) < _UNSENT_REPLIES
+
+    def _send_replies(self) -> None:
+        while self._takes_replies() and (answer := self._calls.take_reply()) is not None:
+            host, reply = answer
+            if host in self._hosts.connections:
+                host.send(reply)
 
     def _guarded(self, host: HostConnection, steps: Iterator[None]) -> None:
         try:
@@ -230,11 +271,21 @@ class Supervisor:
                     continue
                 whole, output = output, bytearray()
                 self._write(stream, whole)
-                hosts.event(host, message)
+                if isinstance(message, wire.Call):
+                    self._call(host, message)
+                else:
+                    hosts.event(host, message)
                 if hosts.ended is not None:
                     return
         finally:
             self._write(stream, output)
+
+    def _call(self, host: HostConnection, call: wire.Call) -> None:
+        try:
+            self._calls.begin(host, call)
+        except CallError as error:
+            problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
+            self._hosts.broke(host, problem)
 
     def _write(self, stream: int, data: bytearray) -> None:
         if data:

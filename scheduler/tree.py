@@ -141,7 +141,7 @@ class Tree:
         self.cpu = 0
         """Nanoseconds of processor time of all steps that are over."""
         self.memory = 0
-        """Bytes of all that is queued, errors too, and of the heaps as of each state's last step."""
+        """Bytes of all that is queued, errors and calls too, and of the heaps as of each state's last step."""
         self.output = 0
         """Bytes written to standard output and errors."""
         self.elsewhere = Usage()
@@ -149,8 +149,8 @@ class Tree:
         self.states: dict[StateId, State] = {}
         """Every record of the tree, in order of creation."""
         self.busy = 0
-        """How many states can still change something by themselves: ready, running, or waiting for input. With none
-        left, nothing in the tree will ever happen again, unless somebody's time comes."""
+        """How many states can still change something by themselves: ready, running, or waiting for input or a reply.
+        With none left, nothing in the tree will ever happen again, unless somebody's time comes."""
         self.timed = 0
         """How many living states have less wall time than their root: their end is something that will happen."""
         self.outcome: TreeOutcome | None = None

@@ -22,6 +22,7 @@ from itertools import islice
 from typing import ClassVar
 
 from .limits import Limits, StateLimits, TreeLimits
+from .protocol import CALL_LIMIT, FUNCTION_NAME_LIMIT, REPLY_LIMIT
 from .records import RecordError, pack, unpack
 
 VERSION = 3
@@ -243,6 +244,28 @@ class WantInput(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Call(Message):
+    """Host to supervisor: a state calls the function `name`. `call` is greater than in each `Call` before."""
+
+    call: int
+    name: str
+    payload: bytes
+    KIND = ord("C")
+    LIMIT = CALL_LIMIT + FUNCTION_NAME_LIMIT + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Message):
+    """Supervisor to host: what a call came to; see `protocol.CallResult`. Once for each, in any order."""
+
+    call: int
+    ok: bool
+    payload: bytes
+    KIND = ord("A")
+    LIMIT = REPLY_LIMIT + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Message):
     """Host to supervisor: the root ended with an error (`is_root`), or a worker did and nobody will receive it.
 
@@ -416,6 +439,7 @@ TO_HOST: tuple[type[Message], ...] = (
     Ping,
     LeaveInput,
     Input,
+    Reply,
     Shutdown,
 )
 """What a host may receive, on the control socket."""
@@ -428,6 +452,7 @@ EVENTS: tuple[type[Message], ...] = (
     Output,
     WantInput,
     InputLeft,
+    Call,
     Failed,
     Deadlocked,
     Stuck,

@@ -55,7 +55,7 @@ end
 -- Library tables that are filled from a part when they are first looked into for what they lack; all share one
 -- metatable, which keeps a state small. [library] = the part's name, and once it is loaded what it says is absent: a
 -- record { label =, names = the functions, between spaces, that say when they are called that the sandbox does not have
--- them ("*": every name) }, or false. Tables of Lua's own (`string`) may be such libraries too: what they have is found
+-- them ("*": every name), make = what gives such a function, if it is to do something else }, or false. Tables of Lua's own (`string`) may be such libraries too: what they have is found
 -- as ever.
 local lazy = setmetatable({}, { __mode = "k" })
 
@@ -78,6 +78,7 @@ local lazy_metatable = {
     local value = rawget(library, key)
     if value == nil and absent and type(key) == "string"
       and (absent.names == "*" or string_find(absent.names, " " .. key .. " ", 1, true)) then
+      if absent.make then return absent.make(key) end
       return parts.absent(absent.label .. "." .. key)
     end
     return value
@@ -124,6 +125,7 @@ environment.table = replace(table, "insert remove move concat sort", "tables")
 environment.math, environment.utf8 = math, utf8
 environment.coroutine = lazy_library({}, "coroutine_library")
 environment.debug = lazy_library({}, "failure")
+environment.host = lazy_library({}, "host")
 environment.io = lazy_library({}, "io")
 environment.network = lazy_library({}, "network")
 environment.os = lazy_library({}, "os")

@@ -22,6 +22,8 @@ def pledges(draw):
         value = draw(st.none() | st.just(f"./{''.join(tail)}"))
         if value and any(part == ".." for part in value.split("/")):
             value = "/"
+    elif record.value is ValueKind.FUNCTION:
+        value = draw(st.none() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True))
     elif record.value is not ValueKind.NONE:
         value = draw(st.none() | st.text("abc_:/\u00fc", min_size=1))
     return Pledge(record.name, value, bool(record.covers) and draw(st.booleans()))
@@ -33,7 +35,7 @@ def test_printing_and_parsing_round_trip(pledge):
     assert Pledge.parse(str(pledge), command_line=True) == pledge
 
 
-@given(st.text() | st.text("~fs:read=/*?\\.\0\n\udcffload", max_size=30))
+@given(st.text() | st.text("~fs:read=/*?\\.\0\n\udcffloadhst", max_size=30) | st.text().map("host:".__add__))
 def test_any_text_is_a_pledge_or_a_clear_error(text):
     """Whatever a script passes either parses and prints back unchanged, or is a printable error within the text."""
     try:

@@ -16,13 +16,17 @@ FLAG = Origin.flag("-P", "x")
 
 reads = st.sampled_from([Pledge("fs:read"), *(Pledge("fs:read", value) for value in VALUES)])
 anything = reads | st.sampled_from(
-    [Pledge("fs", "/a"), Pledge("fs"), Pledge("fs:write", "/a/b"), Pledge("env", "HOME"), Pledge("env"), Pledge("load")]
+    [
+        *(Pledge("fs", "/a"), Pledge("fs"), Pledge("fs:write", "/a/b")),
+        *(Pledge("env", "HOME"), Pledge("env"), Pledge("host", "log"), Pledge("host"), Pledge("load")),
+    ]
 )
 requests = anything | anything.map(lambda pledge: Pledge(pledge.permission, pledge.value, True))
 QUESTIONS = [
     *(("fs:read", path) for path in PATHS),
     *(("fs:write", path) for path in PATHS),
     *(("env", name) for name in ("HOME", "PATH", None)),
+    *(("host", name) for name in ("log", "now", None)),
     ("load", None),
 ]
 
@@ -45,7 +49,7 @@ def named_by(pledge):
 
 
 def _matches(name, pattern, value):
-    return pattern == value if name == "env" else PathPattern(pattern).matches(value)
+    return pattern == value if name in ("env", "host") else PathPattern(pattern).matches(value)
 
 
 class Histories(RuleBasedStateMachine):
@@ -68,6 +72,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(target=states, held=st.lists(anything, max_size=4), ceiling=st.lists(anything, max_size=4))
     def start(self, held, ceiling):
         pledges = PledgeSet.root([Rule(pledge, FLAG) for pledge in held], [Rule(pledge, FLAG) for pledge in ceiling])
+        self.first = pledges
         assert allowed(pledges) == set().union(*map(named_by, held))
         return self._add(pledges, set().union(*map(named_by, held + ceiling)), ())
 
@@ -110,6 +115,12 @@ class Histories(RuleBasedStateMachine):
         """The ceiling of every state stays what it was, and what is rejected stays denied."""
         for pledges, limit, rejected in zip(self.sets, self.limits, self.rejected, strict=True):
             assert allowed(pledges) <= limit - rejected
+
+    @invariant()
+    def nothing_is_allowed_that_the_root_may_never_allow(self):
+        for pledges in self.sets:
+            for permission, value in allowed(pledges):
+                assert value is None or self.first.may_ever_allow(permission, value)
 
     @invariant()
     def what_is_held_lies_within_the_ceiling(self):

@@ -7,12 +7,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from luspool.scheduler.instructions import ReportDeadlock, ReportFailure, ReportTreeEnd
+from luspool.scheduler.instructions import ReportDeadlock, ReportFailure, ReportTreeEnd, StartCall
 from luspool.scheduler.invariants import validate
 from luspool.scheduler.limits import Excess, Limits, StateLimits, TreeLimits
 from luspool.scheduler.machine import Machine
 from luspool.scheduler.mailbox import MESSAGE_OVERHEAD
 from luspool.scheduler.protocol import (
+    CallResult,
     ChildrenHaveMail,
     Delivered,
     Ended,
@@ -23,6 +24,7 @@ from luspool.scheduler.protocol import (
     InputArrived,
     OutboxHasRoom,
     Preempted,
+    ReplyArrived,
     Returned,
     Thrown,
     Waiting,
@@ -88,6 +90,10 @@ class AnyEvents(RuleBasedStateMachine):
         self.heard, self.closed = Counter(), Counter()
         self.over = Counter()
         self.deadlocks = set()
+        self.calls = {}  # call: the state that made it
+        self.announced = []  # calls in the order in which they were told, not yet replied to
+        self.replies = {}  # call: its result, once it was given
+        self.latest = {}  # state: its last call
         self.root()
         self.run()
         for _ in range(3):
@@ -204,6 +210,40 @@ class AnyEvents(RuleBasedStateMachine):
         if failure.message in self.machine.failures:  # otherwise it is that of a tree whose root has gone
             self.heard[failure.message] += 1
 
+    @rule(data=st.data(), patient=st.integers(0, 9))
+    @precondition(lambda self: self.running)
+    def call(self, data, patient):
+        state = self.one(data)
+        payload = self.payload()
+        call = self.machine.call(state, "f", payload)
+        assert call not in self.calls
+        if call:
+            self.calls[call] = state
+            self.latest[state.id] = call
+        if patient:
+            self.stepped(state, Waiting(ReplyArrived(call)))
+
+    @rule(data=st.data(), ok=st.booleans())
+    @precondition(lambda self: self.announced)
+    def reply(self, data, ok):
+        call = self.announced.pop(data.draw(st.integers(0, len(self.announced) - 1)))
+        self.replies[call] = CallResult(ok, self.payload())
+        self.machine.replied(call, self.replies[call])
+        self.machine.replied(call, CallResult(ok, b"once more"))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.running)
+    def take_reply(self, data):
+        state = self.one(data)
+        call = data.draw(st.sampled_from([0, *self.calls]))
+        result = self.machine.calls.take(state, call)
+        if state.phase is not Phase.ENDED and self.latest.get(state.id) == call:
+            assert result == self.replies.get(call)
+            if result is not None:
+                del self.latest[state.id]
+        else:
+            assert result is None
+
     @rule(data=st.data())
     @precondition(lambda self: self.running)
     def release(self, data):
@@ -224,6 +264,7 @@ class AnyEvents(RuleBasedStateMachine):
             OutboxHasRoom(SIZE),
             ChildrenHaveMail(tuple(children)),
             InputArrived(self.machine.input_seen),
+            ReplyArrived(self.latest.get(state.id, 0)),
         ]
         conditions += [InboxHasRoom(child, SIZE) for child in children]
         self.stepped(state, Waiting(data.draw(st.sampled_from(conditions))))
@@ -313,11 +354,21 @@ class AnyEvents(RuleBasedStateMachine):
                 case ReportDeadlock(root, blocked):
                     assert blocked
                     self.deadlocks.add(root)
+                case StartCall(call, _, payload):
+                    assert len(payload) == SIZE
+                    assert call in self.calls
+                    self.announced.append(call)
         self.machine.instructions.clear()
         self.stop()
         validate(self.machine)
         self.check_messages()
+        self.check_replies()
         self.check_ends()
+
+    def check_replies(self):
+        for record in self.records.values():
+            if isinstance(record.condition, ReplyArrived):
+                assert record.condition.call not in self.replies
 
     def check_messages(self):
         for state_id, record in self.records.items():

@@ -31,6 +31,7 @@ from_host = st.one_of(
     st.builds(wire.Stamp, integers, integers),
     st.builds(wire.Output, integers, st.binary(max_size=200)),
     st.just(wire.WantInput()),
+    st.builds(wire.Call, integers, texts, st.binary(max_size=200)),
     st.builds(wire.Failed, texts, texts, texts, texts, st.booleans()),
     st.builds(wire.Deadlocked, integers, st.lists(st.binary(max_size=60), max_size=5).map(tuple)),
     st.builds(wire.Stuck, texts, texts, texts, st.booleans(), integers),
@@ -56,6 +57,7 @@ from_supervisor = st.one_of(
     st.builds(wire.Ban, texts, texts),
     st.builds(wire.Ping, integers),
     st.builds(wire.Input, st.binary(max_size=200)),
+    st.builds(wire.Reply, integers, st.booleans(), st.binary(max_size=200)),
     *map(st.just, (wire.Run(), wire.TellWaits(), wire.EndTree(), wire.LeaveInput(), wire.Shutdown())),
 )
 

@@ -39,6 +39,9 @@ def test_an_allowed_decision_carries_its_rule_and_origin():
         (root(), ("load", None), Reason.BEYOND, "no pledge grants it (grant it with -P load)"),
         (root(), ("env", "HOME"), Reason.BEYOND, "no pledge grants it (grant it with -P env=HOME)"),
         (root(), ("env", None), Reason.BEYOND, "no pledge grants it (grant it with -P env)"),
+        (root(), ("host", "log"), Reason.BEYOND, "no pledge grants it (grant it with -P host:log)"),
+        (root(), ("host", "a b"), Reason.BEYOND, "no pledge grants it"),
+        (root("host", "~host:log"), ("host", "log"), Reason.REJECTED, 'rejected by "~host:log" (-P ~host:log)'),
         (root(), ("env", "A\x07"), Reason.BEYOND, "no pledge grants it"),
         (
             root("fs:read=/tmp").inherit(),

@@ -54,7 +54,7 @@ def test_all_is_everything_that_can_be_granted():
     """`-P all` grants every elementary permission but exec and network."""
     pledges = root("all")
     allowed = {name for name in pledges.grants if pledges.allows(name)}
-    assert allowed == {"load", "fs:read", "fs:write", "env"}
+    assert allowed == {"load", "fs:read", "fs:write", "env", "host"}
 
 
 def test_the_first_pledge_narrows_and_further_ones_add():
@@ -106,6 +106,26 @@ def test_environment_names_are_exact():
     assert not pledges.allows("env")
     assert pledge(pledges, "env=PATH", "env", "env=HOME")[1] == [False, False, True]
     assert root("env").allows("env")
+
+
+def test_functions_are_granted_by_name_or_all_together():
+    """`host:NAME` grants one function, `host` all; a script may narrow the one to the other."""
+    pledges = root("host:log")
+    assert pledges.allows("host", "log")
+    assert not pledges.allows("host", "lo")
+    assert pledge(pledges, "host:now", "host", "host:log")[1] == [False, False, True]
+    assert root("host").allows("host", "log")
+    narrowed, answers = pledge(root("host"), "host:log", "host:now", "~host:now")
+    assert answers == [True, True, True]
+    assert [narrowed.allows("host", name) for name in ("log", "now", "other")] == [True, False, False]
+
+
+def test_what_no_state_of_a_tree_may_ever_do():
+    """Beyond the root's ceiling nothing is ever allowed; within it, also what the root has yet to pledge."""
+    pledges = root("host:log", "~host:now", allow=["host:mail", "host:now"])
+    assert [pledges.may_ever_allow("host", name) for name in ("log", "mail", "now", "x")] == [True, True, False, False]
+    assert root("all").may_ever_allow("host", "x")
+    assert not root("all", "~host").may_ever_allow("host", "x")
 
 
 def test_rejection_is_for_good():

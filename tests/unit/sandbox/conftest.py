@@ -35,6 +35,8 @@ class FakePort:
         self.items = {}  # child -> deque of payloads and failures
         self.dead = set()
         self.released = []
+        self.calls = {}  # number -> name and arguments
+        self.replies = {}
         self.written = {1: b"", 2: b""}
         self.input = deque()  # b"" is its end, and is never taken
 
@@ -88,6 +90,14 @@ class FakePort:
 
     def release(self, children):
         self.released += children
+
+    def call(self, name, payload):
+        number = len(self.calls) + 1
+        self.calls[number] = (name, codec.decode(payload))
+        return number
+
+    def take_reply(self, call):
+        return self.replies.pop(call, None)
 
     def has_parent(self):
         return self.is_worker

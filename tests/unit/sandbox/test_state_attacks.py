@@ -191,7 +191,7 @@ def test_a_handle_cannot_be_made(printed):
 
 def test_library_metatables_are_locked(printed):
     source = """
-        for _, library in ipairs{io, os, coroutine, worker, package, debug, network} do
+        for _, library in ipairs{io, os, coroutine, worker, package, debug, network, host} do
           io.write(tostring(getmetatable(library)), " ", tostring(pcall(setmetatable, library, {})), " ")
         end"""
     assert set(printed(source)[0].split()) == {"false"}

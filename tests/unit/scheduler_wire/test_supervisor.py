@@ -16,7 +16,7 @@ from luspool.scheduler import supervisor, wire
 from luspool.scheduler.connection import HostProtocolError
 from luspool.scheduler.limits import Limits, StateLimits, TreeLimits
 from luspool.scheduler.process import HostProcess
-from luspool.scheduler.supervisor import HostDiedError, SoleHost, Supervisor
+from luspool.scheduler.supervisor import HostDiedError, SoleHost, Supervisor, Surroundings
 from luspool.scheduler.units import UNLIMITED
 
 PREAMBLE = """
@@ -104,7 +104,7 @@ def run(code: str, listener: Recorder | None = None, start: wire.Start | None = 
     listener = listener or Recorder()
     with host(code) as process, open(os.devnull, "rb") as nothing:
         sole = SoleHost(process, start or START, listener)
-        supervisor_ = Supervisor(sole, listener, nullcontext(), nothing.fileno())
+        supervisor_ = Supervisor(sole, listener, Surroundings(nullcontext(), nothing.fileno()))
         ended = supervisor_.run()
         supervisor_.close()
         return SimpleNamespace(ended=ended, heard=listener.heard, exit_status=process.wait(0))
@@ -169,8 +169,10 @@ def test_a_deadline_ends_a_run_whose_host_does_not_obey(code):
     """Whether the host is silent, or says more than anybody takes."""
     with Interrupts() as interrupts, host(HELLO + code) as process, open(os.devnull, "rb") as nothing:
         listener = Blocked(interrupts)
+        surroundings = Surroundings(interrupts.blocking, nothing.fileno())
+        supervisor_ = Supervisor(SoleHost(process, START, listener), listener, surroundings)
         with pytest.raises(OverdueError, match="late"):
-            Supervisor(SoleHost(process, START, listener), listener, interrupts.blocking, nothing.fileno()).run()
+            supervisor_.run()
         listener.close()
 
 

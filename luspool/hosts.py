@@ -1,0 +1,27 @@
+"""The host processes of one program: one, or several."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from .host_command import host_command
+from .scheduler import wire
+from .scheduler.process import HostProcess
+from .scheduler.supervisor import Hosts, Listener, SoleHost
+
+MAX_HOSTS = 64
+"""Each pair of hosts shares memory and descriptors."""
+
+
+def open_hosts(
+    first: HostProcess, start: wire.Start, listener: Listener, hosts: int, script: str
+) -> AbstractContextManager[Hosts]:
+    """`hosts` processes for a program whose main script is called `script`; `first` is there and stays the caller's."""
+    if hosts == 1:
+        return nullcontext(SoleHost(first, start, listener))
+    from .scheduler.fleet import Fleet, FleetOptions  # noqa: PLC0415  most runs have one host and don't wait for this
+
+    options = FleetOptions(
+        hosts, lambda: HostProcess.start(host_command()), script, output_limit=start.limits().tree.output
+    )
+    return Fleet(first, start, listener, options)

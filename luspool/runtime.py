@@ -1,0 +1,251 @@
+"""`luspool.Runtime`: runs scripts from within a Python program.
+
+Each run has host processes of its own, and a supervisor's loop in the thread that asks for it. Nothing is shared
+between runs; all end when the runtime is closed. A run that is not over in time, or whose runtime is closed, is stopped
+by a descriptor that its loop waits for among others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from types import MappingProxyType, TracebackType
+from typing import Final, Literal
+
+from .audience import Audience, RunResult
+from .errors import ClosedError, HostFailedError, UsageError
+from .functions import Function, FunctionPool
+from .host_command import host_command
+from .hosts import MAX_HOSTS, open_hosts
+from .permissions import Pledge, PledgeError
+from .request import Request
+from .run import DEADLINE_GRACE_SECONDS, pledge_set
+from .sandbox import CopyError, codec
+from .scheduler import wire
+from .scheduler.callees import CallRouter
+from .scheduler.connection import HostError
+from .scheduler.limits import Limits
+from .scheduler.process import HostProcess
+from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
+from .scheduler.supervisor import Supervisor, Surroundings
+from .scheduler.units import UNLIMITED
+from .source import SOURCE_MOST, STANDARD_INPUT, read_script
+
+FUNCTIONS_GRACE_SECONDS: Final = 1.0
+"""How long a run that is over waits for functions that still run: those who called them may have been ended."""
+
+_DEFAULT_FUNCTION_THREADS: Final = 4
+"""Functions mostly wait for something, and few states call at a time. Guessed."""
+
+
+_DEFAULT_LIMITS: Final = Limits()
+
+ARGUMENTS_MOST: Final = 16 << 20
+"""Bytes of a script's arguments at most, whatever the limit on messages: they travel with the program."""
+
+
+class Runtime:
+    """Runs Lus scripts, each in a process that is not trusted. A context manager; thread-safe.
+
+    Installs no signal handlers, prints nothing, and ends what it has started. The program that embeds it must leave
+    descriptors 0 to 2 open, must not ignore SIGCHLD and not wait for children that it has not started itself.
+    """
+
+    def __init__(  # noqa: PLR0913  all by name
+        self,
+        functions: Mapping[str, Function] | None = None,
+        *,
+        hosts: int = 1,
+        threads: int | None = None,
+        placement: Literal["near", "spread"] = "near",
+        function_threads: int = _DEFAULT_FUNCTION_THREADS,
+        limits: Limits = _DEFAULT_LIMITS,
+    ) -> None:
+        """The states of one script and its workers run in `hosts` processes, with `threads` each (default: as many as
+        there are processors for all together). A worker starts in its creator's process unless that is busy and
+        another is not (`near`), or each in the next process (`spread`).
+
+        A script whose pledges allow `host:NAME` calls `functions[NAME]` as `host.NAME(...)`, with copies of its
+        arguments, and gets a copy of what it returns; a tuple is several results. An exception becomes an error of the
+        script, as `TypeName: text`. At most `function_threads` calls of one run are carried out at a time, on threads
+        of their own; others wait, in order. What can be copied, and into what: see `luspool.sandbox.codec`.
+
+        UsageError for what can't be a function or its name, and for numbers below 1.
+        """
+        self._functions = MappingProxyType({name: _checked(name, call) for name, call in (functions or {}).items()})
+        if not 1 <= hosts <= MAX_HOSTS:
+            raise UsageError(f"a runtime has from 1 to {MAX_HOSTS} hosts, not {hosts}")
+        self._hosts = hosts
+        self._spreads = placement == "spread"
+        self._threads = max(1, len(os.sched_getaffinity(0)) // hosts) if threads is None else threads
+        self._function_threads = function_threads
+        if self._threads < 1 or function_threads < 1:
+            raise UsageError(
+                f"a runtime needs at least one thread of each kind, not {self._threads}, {function_threads}"
+            )
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._closed = False
+        self._watches: set[_Watch] = set()
+        """Of all runs that go on. Under the lock."""
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take no more runs and end those of other threads at once: they raise ClosedError there. Repeatable."""
+        with self._lock:
+            self._closed = True
+            for watch in self._watches:
+                watch.end("closed")
+
+    def run(  # noqa: PLR0913  all but the first are for who needs them, by name
+        self,
+        script: str | os.PathLike[str],
+        *arguments: codec.Value,
+        source: str | bytes | None = None,
+        pledges: Iterable[str] = (),
+        allow: Iterable[str] = (),
+        stdin: bytes = b"",
+        strict_globals: bool = False,
+    ) -> RunResult:
+        """Run a script to the end of it and of all its workers. It gets copies of `arguments` as its `...`.
+
+        `script` is the path of a file; with `source`, the text itself, it is the name for messages. `pledges` is what
+        the script may do (`-P` of the command), `allow` what it may pledge itself (`--allow`).
+
+        Whatever the script does is in the result. UsageError, CannotLoadError, NotFoundError: the call is wrong.
+        ClosedError. HostFailedError: the process that ran it failed.
+        """
+        self._refuse_if_closed()
+        name = os.fspath(script)
+        rights = pledge_set(tuple(pledges), tuple(allow))
+        request = Request.of(name, self._read(name, source), (), rights, strict_globals)
+        program = replace(request, values=self._encoded(name, arguments)).pack()
+        start = wire.Start.of(self._threads, DEFAULT_SLICE_NANOSECONDS, self._limits, program, spreads=self._spreads)
+        functions = FunctionPool(self._functions, rights, self._function_threads, self._limits.state.message)
+        try:
+            return self._run(start, name, stdin, functions)
+        except OSError as error:
+            raise HostFailedError(f"cannot run {name}: {error}") from error
+        finally:
+            functions.close(FUNCTIONS_GRACE_SECONDS)
+
+    def _read(self, name: str, source: str | bytes | None) -> bytes:
+        if source is None:
+            path = name if name != STANDARD_INPUT else f"./{name}"  # which only the command takes for that
+            return read_script(path, nullcontext(), self._limits.state.source)
+        text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
+        if len(text) > SOURCE_MOST:
+            raise UsageError(f"{name} has {len(text)} bytes of source; {SOURCE_MOST} is the most")
+        return text
+
+    def _encoded(self, name: str, arguments: tuple[codec.Value, ...]) -> bytes:
+        try:
+            return codec.encode(
+                *arguments, what=1, limits=codec.Limits(min(self._limits.state.message, ARGUMENTS_MOST))
+            )
+        except CopyError as error:
+            raise UsageError(f"cannot pass these arguments to {name}: {error}") from error
+
+    def _run(self, start: wire.Start, name: str, stdin: bytes, functions: FunctionPool) -> RunResult:
+        limit = self._limits.tree.time
+        seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
+        nothing = os.open(os.devnull, os.O_RDONLY)  # always readable, so `stdin` is asked for when it is wanted
+        try:
+            with HostProcess.start(host_command()) as first, _Watch(seconds) as watch, ExitStack() as opened:
+                audience = Audience(name, self._limits, stdin, watch.start)
+                self._add(watch)
+                try:
+                    hosts = opened.enter_context(open_hosts(first, start, audience, self._hosts, name))
+                    calls = CallRouter(functions, self._limits.tree.memory)
+                    supervisor = Supervisor(hosts, audience, Surroundings(nullcontext(), nothing, calls, watch.fd))
+                    ended = supervisor.run()
+                    supervisor.close()
+                except HostError as error:
+                    if watch.reason == "overdue":
+                        return audience.overdue()
+                    self._refuse_if_closed()
+                    raise HostFailedError(str(error)) from error
+                finally:
+                    self._remove(watch)
+                return audience.result(ended)
+        finally:
+            os.close(nothing)
+
+    def _add(self, watch: _Watch) -> None:
+        with self._lock:
+            self._watches.add(watch)
+        self._refuse_if_closed()
+
+    def _remove(self, watch: _Watch) -> None:
+        with self._lock:
+            self._watches.discard(watch)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("this luspool.Runtime is closed; make another one")
+
+
+class _Watch:
+    """Ends a run from outside of its loop: after `seconds` (None: never), or when `end` is called, from any thread."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.reason: str | None = None
+        """Why the run was ended from here, if it was. Written once, under the lock."""
+        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """Readable from then on."""
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._timer: threading.Timer | None = None
+        if seconds is not None:
+            self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self.end, ("overdue",))
+            self._timer.daemon = True
+
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._is_open = False  # the descriptor is closed next, and its number may become another's
+        os.close(self.fd)
+        if self._timer is not None and self._timer.ident is not None:
+            self._timer.cancel()
+            self._timer.join()
+
+    def start(self) -> None:
+        """The time begins."""
+        if self._timer is not None:
+            self._timer.start()
+
+    def end(self, reason: str) -> None:
+        """End the run, for this reason; nothing once it is over."""
+        with self._lock:
+            if self._is_open and self.reason is None:
+                self.reason = reason
+                os.eventfd_write(self.fd, 1)
+
+
+def _checked(name: str, function: Function) -> Function:
+    import inspect  # noqa: PLC0415  it takes longer to import than all else here
+
+    try:
+        Pledge.parse(f"host:{name}")
+    except PledgeError as error:
+        raise UsageError(f"{name!r} can't be the name of a function: {error}") from error
+    if not callable(function):
+        raise UsageError(f"function {name!r} is no function but a {type(function).__name__}")
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_kind(function) for is_kind in kinds):
+        raise UsageError(f"function {name!r} is async or a generator; give a plain one, which runs it to its end")
+    return function
