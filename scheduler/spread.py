@@ -384,6 +384,8 @@ class SpreadMachine(Machine):
         if not len(ancestors) <= move.depth <= tree.limits.depth or move.depth < 1:
             raise LetterError(f"host {host} gave away state {state_id}, {move.depth} deep below {len(ancestors)}")
         names = {ancestor for ancestor, _ in ancestors}
+        if state_id in names:
+            raise LetterError(f"host {host} gave away state {state_id}, an ancestor of itself")
         if not names.isdisjoint(self._ending_below) or not names.isdisjoint(self.peers[host].behind):
             self._post(host, letters.write(Kind.ENDED, state_id))
             return

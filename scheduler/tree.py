@@ -177,7 +177,7 @@ def descendants(tree: Tree, top: StateId) -> list[State]:
         while ancestor is not None and ancestor.phase is Phase.ELSEWHERE and ancestor.id not in family:
             path.append(ancestor.id)
             ancestor = closest_ancestor(ancestor)
-        if ancestor is not None and ancestor.id in family:
+        if ancestor is not None and ancestor.id in family and state.id != top:  # a lying host may put it below itself
             family.update(path)
             family.add(state.id)
             below.append(state)

@@ -242,6 +242,7 @@ class Cluster(Laws):
                 return
             condition = machine.start(state)
             if condition is not None:
+                self.told.add(state.id)
                 machine.stepped(state, Waiting(condition))
                 self.collect(host)
                 return
@@ -469,16 +470,16 @@ class Cluster(Laws):
         self.collect(host)
 
     def lose_host(self, host, gone):
-        """Those who had begun there have crashed; those who had not are to begin here."""
+        """Those who had said that they begin have crashed; the others have not begun, and are to begin here."""
         machine = host.machine
         stubs = [stub for stub in machine.stubs.values() if stub.host == gone.host and not stub.inbox.is_closed]
-        parents = {stub.id: stub.parent for stub in stubs}
-        before = set(self.failures.values())
+        before_it = [(stub, stub.parent, stub.inbox.kept is None) for stub in stubs]
+        before = set(self.failures)
         machine.peer_gone(gone.host, partial(self.crashed, gone))
-        crashed = set(self.failures.values()) - before
-        for stub in stubs:
-            parent = parents[stub.id]
-            if stub.id not in self.begun:
+        crashed = {self.failures[message] for message in self.failures.keys() - before}
+        for stub, parent, has_begun in before_it:
+            if not has_begun:
+                assert stub.id not in self.begun
                 assert stub.phase is Phase.READY, "a state that had not begun is to begin at home"
             elif parent is not None and parent.phase is not Phase.ENDED:
                 assert stub.id in crashed, "a parent has to know that its child has crashed"
