@@ -52,7 +52,8 @@ class EventSender:
 
     def write(self, stream: int, data: bytes) -> None:
         pieces = range(0, len(data), wire.OUTPUT_PIECE)
-        self._stamp(len(pieces))
+        if pieces:
+            self._stamp(len(pieces))
         for start in pieces:
             self._send(wire.Output(stream, data[start : start + wire.OUTPUT_PIECE]))
 
@@ -180,10 +181,12 @@ class _Process:
 
     def _start(self, message: wire.Start) -> None:
         request = Request.unpack(message.program)
-        try:
-            chosen_mechanism()
-        except UsageError as error:
-            self._refuse(request, str(error))
+        self._events.has_stamps = message.host != 0
+        if host_of(StateId(message.root)) == message.host:  # what can't be had here can't be had elsewhere
+            try:
+                chosen_mechanism()
+            except UsageError as error:
+                self._refuse(request, str(error))
         program = Program(
             path=request.path,
             source=request.source,
@@ -202,7 +205,6 @@ class _Process:
     def _start_with_others(self, message: wire.Start, program: Program, factory: Factory) -> None:
         """Be one of several hosts."""
         (board,) = self._control.take_descriptors(1)
-        self._events.has_stamps = True
         limits = message.limits()
         place = Place(message.host, StateId(message.root), limits, ProgramFormat(program.pledges), BoardWriter(board))
         host = SpreadHost(place, message.threads, factory, self._events, message.slice_nanoseconds)
@@ -231,7 +233,10 @@ class _Process:
     def _refuse(self, request: Request, problem: str) -> NoReturn:
         """This process can't be what was asked for: the program is over before it has begun."""
         self._events.send(wire.Failed("usage", wire.clip(problem), "", wire.clip(request.path), is_root=True))
-        self._events.send(wire.TreeEnded(exited=False, status=0))
+        if self._events.has_stamps:
+            self._events.send(wire.RootEnded("usage", 0))
+        else:
+            self._events.send(wire.TreeEnded(exited=False, status=0))
         os._exit(_DONE)
 
 

@@ -14,8 +14,8 @@ from .request import Request
 from .scheduler import wire
 from .scheduler.limits import Excess, Limits
 from .scheduler.process import HostProcess
-from .scheduler.supervisor import Supervisor, Surroundings
-from .scheduler.units import UNLIMITED
+from .scheduler.supervisor import Hosts, Supervisor, Surroundings
+from .scheduler.units import UNLIMITED, format_duration, format_size
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
 from .verdict import Verdict
@@ -111,9 +111,22 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
             ended = supervisor.run()
         finally:
             streams.flush()
+        if options.verbosity > 0:
+            _say_usage(streams, hosts)
         interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
         supervisor.close()
     return audience.exit_status(ended)
+
+
+def _say_usage(streams: StandardStreams, hosts: Hosts) -> None:
+    """What each host has used, while they are still there to be asked."""
+    from .scheduler.usage import usage_of  # noqa: PLC0415  only those who ask for it wait for this
+
+    for host in hosts.connections:
+        used = usage_of(host.process.pid)
+        if used is not None:
+            cpu, memory = format_duration(round(used.cpu * 1e9)), format_size(used.resident)
+            streams.say(f"luspool: process {used.pid}: {cpu} of processor time, {memory} of memory")
 
 
 def _placed(options: RunOptions) -> str:

@@ -95,6 +95,9 @@ class HostProcess:
     def kill(self) -> int:
         """End the host at once, with all it may have started, and wait until it is gone; as `wait`. Repeatable."""
         if self._exit_status is None:
+            from .usage import kill_descendants  # noqa: PLC0415  most hosts end by themselves, and don't wait for this
+
+            kill_descendants(self.pid)  # also those that have left its session
             os.killpg(self.pid, signal.SIGKILL)
             self._reap()
         assert self._exit_status is not None  # noqa: S101  for the type checker: _reap has set it
