@@ -26,7 +26,7 @@ class RestartPolicy:
 
 
 class Blame:
-    """Counts deaths by script. A host's word for what it ran counts only for scripts that could be there at all.
+    """Counts deaths by script. What a host ran is its own word: one that lies can blame any script of its tree.
 
     With several executors, each script inside of which one was is blamed: nobody can tell them apart. A host that was
     ended for a state that could not be stopped is that state's script's fault alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -14,6 +15,10 @@ from .process import HostProcess
 
 _RECEIVE_SIZE: Final = 256 * 1024
 _DIAGNOSTICS_KEPT: Final = 64 * 1024
+
+_SWAMPED: Final = 32 * 1024 * 1024
+"""Bytes that wait for a host to read them, beyond which nobody should give it more to do. A program, or what a function
+of the supervisor's owner has given, may be as large. Guessed."""
 
 
 class HostError(Exception):
@@ -74,6 +79,7 @@ class HostConnection:
         self.control = _Incoming(process.control, wire.CONTROL)
         self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()
         """Frames and the descriptors that go with them, which are closed when they are sent."""
+        self._unsent_bytes = 0
         self._diagnostics = bytearray()
         self.hears_events = self.hears_diagnostics = True
         """Whether the loop is to wait for them."""
@@ -88,11 +94,18 @@ class HostConnection:
     @property
     def unsent_bytes(self) -> int:
         """How much that is."""
-        return sum(len(data) for data, _ in self._outgoing)
+        return self._unsent_bytes
+
+    @property
+    def is_swamped(self) -> bool:
+        """Whether more is kept for the host than one that reads would ever leave."""
+        return self._unsent_bytes > _SWAMPED
 
     def send(self, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
         """Send a message; what there is no room for is kept. Takes over the descriptors."""
-        self._outgoing.append((memoryview(wire.encode(message)), tuple(descriptors)))
+        frame = memoryview(wire.encode(message))
+        self._outgoing.append((frame, tuple(descriptors)))
+        self._unsent_bytes += len(frame)
         self.flush()
 
     def flush(self) -> None:
@@ -105,6 +118,7 @@ class HostConnection:
                 else:
                     sent = self.process.control.send(data[:_RECEIVE_SIZE])
                 self._outgoing[0] = (data[sent:], ())
+                self._unsent_bytes -= sent
                 _close(descriptors)
                 if sent == len(data):
                     self._outgoing.popleft()
@@ -112,9 +126,14 @@ class HostConnection:
             return
         except (BrokenPipeError, ConnectionResetError):
             self.drop_unsent()  # the host is gone, which the sentinel reports in its turn
+        except OSError as error:
+            # The system bounds how many descriptors of a user may lie in sockets: there is room when hosts have read.
+            if error.errno != errno.ETOOMANYREFS:
+                raise
 
     def drop_unsent(self) -> None:
         """The host is gone: nobody needs what was to be sent to it."""
+        self._unsent_bytes = 0
         while self._outgoing:
             _close(self._outgoing.popleft()[1])
 

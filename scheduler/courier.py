@@ -29,7 +29,7 @@ from .coordinator import Gone
 from .idle_report import Report, pack_counts
 from .letters import LetterError
 from .limits import Excess
-from .link import Link
+from .link import Link, LinkCalls
 from .protocol import Failure, StateId
 from .records import unpack
 from .ring import RingClosedError, RingError
@@ -63,6 +63,8 @@ class Courier:
         """Hosts that have died, and whose last letter is still to be read."""
         self._ended: set[int] = set()
         """Hosts whose ring is at its end, and whose death is still to be told."""
+        self._wait_for_room: set[Link] = set()
+        """Those whose `room_fileno` is waited for."""
         self._poll = select.poll()
         self._poll.register(control.fileno(), select.POLLIN)
         self._poll.register(self._dispatcher.waker, select.POLLIN)
@@ -93,15 +95,24 @@ class Courier:
         may_sleep = True
         for link in self._links.values():
             if link.host not in self._ended:
-                may_sleep &= link.reader.arm()
+                may_sleep &= self._wait_letters(link)
             if link.is_full:
                 may_sleep &= self._wait_room(link)
         events = select.POLLIN | (select.POLLOUT if self._control.unsent else 0)
         self._poll.modify(self._control.fileno(), events)
         return {fd for fd, _ in self._poll.poll(self._timeout() if may_sleep else 0)}
 
+    def _wait_letters(self, link: Link) -> bool:
+        try:
+            return link.reader.arm()
+        except RingError as error:
+            link.broken = str(error)
+            return False
+
     def _wait_room(self, link: Link) -> bool:
-        self._poll.register(link.room_fileno(), select.POLLIN)
+        if link not in self._wait_for_room:
+            self._wait_for_room.add(link)
+            self._poll.register(link.room_fileno(), select.POLLIN)
         return link.wait_room()
 
     def _forget(self, fd: int) -> None:
@@ -109,14 +120,16 @@ class Courier:
             self._poll.unregister(fd)
 
     def _timeout(self) -> float | None:
-        due = min(filter(None, (self._report_at, self._share_at)), default=0)
+        # While the supervisor does not read, nothing new is reported: it would pile up here.
+        report_at = 0 if self._control.unsent else self._report_at
+        due = min(filter(None, (report_at, self._share_at)), default=0)
         return max(0, due - time.monotonic_ns()) / 1e6 if due else None
 
     def _keep_appointments(self) -> None:
         dispatcher, now = self._dispatcher, time.monotonic_ns()
         if not self._report_at and dispatcher.wants_report:
             self._report_at = now + _CALM
-        elif self._report_at and now >= self._report_at:
+        elif self._report_at and now >= self._report_at and not self._control.unsent:
             self._report_at = 0
             self._report()
         if not self._share_at and dispatcher.wants_share:
@@ -140,15 +153,16 @@ class Courier:
     # --- letters -------------------------------------------------------------------------------------------------
 
     def _serve(self, link: Link, ready: set[int]) -> None:
+        if link.room_fileno() in ready:
+            link.hush_room()
         if link.is_full:
-            if link.room_fileno() in ready:
-                link.hush_room()
             link.flush_now()
             with self._dispatcher.lock:
                 self._machine.letters_are_out(link.host, link.published)
                 self._dispatcher.wake()
-            if not link.is_full:
-                self._forget(link.room_fileno())
+        if link in self._wait_for_room and not link.is_full:  # an executor may have seen to that
+            self._wait_for_room.discard(link)
+            self._forget(link.room_fileno())
         if link.broken is not None:
             self._break(link, link.broken)
         if link.host in self._ended:
@@ -209,6 +223,7 @@ class Courier:
         self._ended.discard(host)
         link = self._links.pop(host)
         self._dispatcher.links = dict(self._links)
+        self._wait_for_room.discard(link)
         self._forget(link.room_fileno())
         with self._dispatcher.lock:
             self._machine.peer_gone(host, gone.failure_of)
@@ -263,7 +278,8 @@ class Courier:
         def join() -> None:
             self._machine.peer_joined(host)
             peer = self._machine.peers[host]
-            link = Link(host, peer, descriptors, self._letter_limit, self._dispatcher.wake_courier)
+            calls = LinkCalls(self._dispatcher.has_asked, self._dispatcher.wake_courier)
+            link = Link(host, peer, descriptors, self._letter_limit, calls)
             self._links[host] = link
             self._poll.register(link.reader.fileno(), select.POLLIN)
             self._dispatcher.links = dict(self._links)

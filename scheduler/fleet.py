@@ -5,9 +5,14 @@ coordinator has the others told, and a pair of rings is made for each of them. T
 as that is there, and children stay with it until others have joined.
 
 Death: seen by sentinels, by the end of a socket, or by silence: each host answers a `Ping` every `_PING_SECONDS`, and
-one that has not for `hang_seconds` is killed. What a dead host had said is passed on first. Then the others are told,
-which end its states where their parents can hear of it (see `spread`); a new host takes its place, within the restart
-policy; and scripts inside of which too many hosts have died are not started any more.
+one that has not for `hang_seconds` is killed; so is one that stops in the middle of what it says, for then nobody else
+can say anything (see `merge`), or that reads nothing. What a dead host had said is passed on first. Then the others are
+told, which end its states where their parents can hear of it (see `spread`); a new host takes its place, within the
+restart policy; and scripts inside of which too many hosts have died are not started any more. Where the first host dies
+before it is ready, nothing has begun, and the program fails as one with a single host does.
+
+Bounds: of what hosts say, no more is read than can be passed on, but for what a socket holds; and while one of them is
+behind with reading its commands, nothing is read of what may bring it more.
 
 End: the coordinator finds that the tree is over, all hosts end their parts of it, and the program has ended when the
 last one has said so.
@@ -25,11 +30,11 @@ from typing import Final
 from . import wire
 from .blame import USUAL, Blame, RestartBudget, RestartPolicy
 from .board import BoardReader
-from .connection import HostConnection, HostProtocolError, how_it_died
+from .connection import HostConnection, HostError, HostProtocolError, how_it_died
 from .coordinator import Command, Coordinator, EndBelow, EndForExcess, EndTree, Gone, Joined, RunRoot, Stage, TellWaits
 from .events import TreeOutcome
 from .idle_report import Report, unpack_counts
-from .input_lease import InputLease, Next
+from .input_lease import InputLease, LeaseError, Next
 from .letters import HOST_BITS
 from .limits import MEASURES, Excess
 from .merge import EventMerge, StampError
@@ -40,6 +45,11 @@ from .ring_table import RingTable
 from .supervisor import Listener, check_hello, check_waits, hello_deadline, not_ready
 
 _PING_SECONDS: Final = 1.0
+"""Or half of `hang_seconds`, if that is less."""
+
+_READS: Final = 16
+"""How often a socket is read before it is the next one's turn. Once takes in all that it held, unless somebody has set
+the system's sockets to more than one read takes; a host that writes faster than we read must not keep us for ever."""
 
 HANG_SECONDS: Final = 10.0
 """Seconds without an answer after which a host counts as hanging. It answers from a thread that never waits for
@@ -68,10 +78,25 @@ class FleetOptions:
 class _Member:
     """A host that was executed."""
 
-    __slots__ = ("answered", "board", "connection", "exit_status", "hello_until", "how", "number", "pinged_at", "stuck")
+    __slots__ = (
+        "answered",
+        "board",
+        "connection",
+        "exit_status",
+        "heard_at",
+        "hello_until",
+        "how",
+        "number",
+        "pinged_at",
+        "process",
+        "read_at",
+        "stuck",
+    )
 
     def __init__(self, connection: HostConnection) -> None:
         self.connection = connection
+        self.process = ExitStack()
+        """Gives the process back, if it is ours."""
         self.number = 0
         """0 until it has said `Hello`."""
         self.board: BoardReader | None = None
@@ -79,6 +104,8 @@ class _Member:
         self.answered = True
         """The last ping."""
         self.pinged_at = 0.0
+        self.heard_at = self.read_at = time.monotonic()
+        """When an event of it came in last, and when it last had read what it was told, or nearly so."""
         self.stuck: tuple[StateId, Failure] | None = None
         """The state for which it is killed."""
         self.how: str | None = None
@@ -97,6 +124,7 @@ class Fleet:
         self._start = start
         self._listener = listener
         self._options = options
+        self._ping_seconds = min(_PING_SECONDS, options.hang_seconds / 2)
         self._coordinator = Coordinator(ROOT, options.script)
         self._merge = EventMerge()
         self._input = InputLease()
@@ -107,11 +135,13 @@ class Fleet:
         self._restart_at: list[float] = []
         self._last_number = _ROOT_HOST
         self._written = 0
-        self._waits: list[wire.Deadlocked] = []
-        self._resources = ExitStack()
-        self._first = self._add(first)
-        for _ in range(options.hosts - 1):
-            self._add(self._resources.enter_context(options.start_host()))
+        self._waits: dict[int, wire.Deadlocked] = {}
+        self._first = self._add(HostConnection(first))
+        with ExitStack() as undo:
+            undo.callback(self._close)
+            for _ in range(options.hosts - 1):
+                self._start_one()
+            undo.pop_all()
 
     def __enter__(self) -> Fleet:
         return self
@@ -119,23 +149,27 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for member in self._members.values():
             self._give_back(member)
         self._rings.close()
-        self._resources.close()
 
     # --- what the loop asks --------------------------------------------------------------------------------------
 
     @property
     def connections(self) -> tuple[HostConnection, ...]:
-        return tuple(connection for connection, member in self._members.items() if member.exit_status is None)
+        alive = (member for member in self._members.values() if member.exit_status is None)
+        # When all is over, those that are only starting need not be waited for.
+        return tuple(member.connection for member in alive if self.ended is None or member.number)
 
     def due(self) -> float | None:
         now = time.monotonic()
-        if self._merge.is_holding or any(member.exit_status is not None for member in self._members.values()):
+        if self._merge.is_holding and not self._is_swamped():
             return now
         hellos = [member.hello_until for member in self._members.values() if not member.number]
-        return min([now + _PING_SECONDS, *self._restart_at, *hellos])
+        return min([now + self._ping_seconds, *self._restart_at, *hellos])
 
     def keep_time(self) -> None:
         now = time.monotonic()
@@ -144,15 +178,22 @@ class Fleet:
                 self._look_at(member, now)
         for at in [at for at in self._restart_at if at <= now]:
             self._restart_at.remove(at)
-            if self._coordinator.stage is Stage.RUNNING:
-                self._add(self._resources.enter_context(self._options.start_host()))
+            if self._coordinator.stage in (Stage.NEW, Stage.RUNNING):
+                self._replace()
         self._carry_on()
+        is_swamped = self._is_swamped()
+        for member in self._members.values():
+            # Of whom nothing would be read, nothing is to be waited for: it would be there at once, over and over.
+            is_next = self._merge.speaker in (None, member.number)
+            member.connection.hears_events = bool(member.number) and is_next and not is_swamped
 
     def control(self, host: HostConnection, message: wire.Message) -> None:
         member = self._members[host]
         if not member.number:
             check_hello(message)
             self._join(member)
+            # At once: it must be told of each of the others before anything is heard of their death.
+            self._carry_on()
             return
         match message:
             case wire.Pong():
@@ -165,11 +206,7 @@ class Fleet:
                 raise HostProtocolError(f"it sent {type(message).__name__} twice")
 
     def read_events(self, ready: set[HostConnection]) -> Iterator[tuple[HostConnection, wire.Message]]:
-        now = time.monotonic_ns()
-        for member in tuple(self._members.values()):
-            if member.exit_status is None and self._merge.speaker in (None, member.number):
-                self._read(member, now)
-        yield from self._take(now)
+        yield from self._take(self._read_all(ready))
 
     def event(self, host: HostConnection, message: wire.Message) -> None:
         member = self._members.get(host)
@@ -188,14 +225,16 @@ class Fleet:
     def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
         member = self._members[host]
         host.drop_unsent()
-        if member.number:
-            self._read(member, time.monotonic_ns(), to_its_end=True)
+        while member.number and self._read(member):
+            pass
         member.exit_status = exit_status
-        yield from self._take(time.monotonic_ns())
+        yield from self._take(self._read_all(set()))
         self._carry_on()
 
     def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
-        member = self._members[host]
+        member = self._members.get(host)
+        if member is None:
+            return
         if member.how is None:
             member.how = f"was ended, because {problem}"
         host.process.kill()  # the sentinel tells the rest
@@ -206,21 +245,43 @@ class Fleet:
 
     # --- events --------------------------------------------------------------------------------------------------
 
-    def _read(self, member: _Member, now: int, *, to_its_end: bool = False) -> None:
-        """Take in what a host has written up to a time, or all that it ever has."""
-        host, number = member.connection, member.number
-        if not number:
-            return
-        try:
-            while to_its_end or self._merge.youngest(number) <= now:
-                has_come = host.events.receive()
-                for message in host.events.messages():
-                    self._merge.add(number, message, time.monotonic_ns())
-                if not has_come:
+    def _read_all(self, ready: set[HostConnection]) -> int:
+        """Take in what hosts have written; up to which time their events may be taken. `ready`: there is something."""
+        now = time.monotonic_ns()
+        if self._is_swamped():
+            return 0
+        for host, member in tuple(self._members.items()):
+            if member.exit_status is not None or not member.number:
+                continue
+            if self._merge.speaker is None:
+                is_due = not self._merge.is_ahead(member.number, now)
+            else:
+                is_due = self._merge.speaker == member.number
+            for attempt in range(_READS if is_due else 0):
+                if not self._read(member):
+                    host.is_over |= attempt == 0 and host in ready
                     break
+                if self._merge.is_ahead(member.number, now):
+                    break
+        return now
+
+    def _read(self, member: _Member) -> bool:
+        """Take in what a host has written; False if there was nothing."""
+        host = member.connection
+        has_come = False
+        try:
+            has_come = host.events.receive()
+            for message in host.events.messages():
+                self._merge.add(member.number, message, time.monotonic_ns())
         except (HostProtocolError, StampError) as problem:
-            host.hears_events = False
             self.broke(host, HostProtocolError(str(problem)))
+            return False
+        if has_come:
+            member.heard_at = time.monotonic()
+        return has_come
+
+    def _is_swamped(self) -> bool:
+        return any(member.connection.is_swamped for member in self._members.values())
 
     def _take(self, until: int) -> Iterator[tuple[HostConnection, wire.Message]]:
         by_number = {member.number: host for host, member in self._members.items()}
@@ -238,32 +299,55 @@ class Fleet:
             case wire.Exceeded():
                 coordinator.exceeded(number, _excess(message))
             case wire.AskEndBelow():
-                coordinator.end_below(number, StateId(message.state))
+                coordinator.end_below(number, _state(message.state))
             case wire.Deadlocked():
                 if coordinator.stage is Stage.DEADLOCKED:
                     check_waits(message)
-                    self._waits.append(message)
+                    self._waits[number] = message
                 coordinator.told_waits(number)
             case wire.TreeEnded():
                 coordinator.tree_ended(number)
             case wire.Stuck():
-                failure = Failure(message.kind, b"", message.message, "", message.script)
-                member.stuck = (StateId(message.state), failure)
+                kind, text, script = map(wire.clip, (message.kind, message.message, message.script))
+                member.stuck = (_state(message.state), Failure(kind, b"", text, "", script))
                 member.how = "was ended, because a script did not come out of one long call"
                 member.connection.process.kill()
             case wire.WantInput():
                 self._input.asked(number)
             case wire.InputLeft():
-                self._input.gave_back(number, message.data)
+                try:
+                    self._input.gave_back(number, message.data)
+                except LeaseError as problem:
+                    raise HostProtocolError(str(problem)) from problem
             case _:
                 raise HostProtocolError(f"{type(message).__name__} is out of turn")
 
     # --- coming and going ----------------------------------------------------------------------------------------
 
-    def _add(self, process: HostProcess) -> _Member:
-        host = HostConnection(process)
+    def _add(self, host: HostConnection) -> _Member:
         self._members[host] = _Member(host)
+        host.hears_events = False  # it has nothing to say before its `Start`
         return self._members[host]
+
+    def _start_one(self) -> None:
+        """Execute one more host. OSError."""
+        with ExitStack() as process:
+            member = self._add(HostConnection(process.enter_context(self._options.start_host())))
+            member.process = process.pop_all()
+
+    def _replace(self) -> None:
+        """A host that has died is due to be replaced."""
+        try:
+            self._start_one()
+        except OSError as error:
+            then = "that is tried again" if self._restart() else "that is not tried any more"
+            self._listener.host_died(f"no process could be started in the place of one that died: {error}; {then}", b"")
+
+    def _restart(self) -> bool:
+        """Have another host started, if that may be."""
+        at = self._budget.next(time.monotonic())
+        self._restart_at += [] if at is None else [at]
+        return at is not None
 
     def _join(self, member: _Member) -> None:
         """A host is ready."""
@@ -278,32 +362,51 @@ class Fleet:
             member.connection.send(wire.Ban(script, why))
         self._merge.add_host(member.number)
         self._coordinator.joined(member.number)
-        if self._coordinator.stage is Stage.NEW and self._may_run():
-            self._coordinator.run()
-            self._listener.started()
 
     def _may_run(self) -> bool:
         """Whether the root may start: it waits for all hosts only if every state is to go to the next one."""
         if self._start.spreads:
-            return all(member.number for member in self._members.values())
+            return not self._restart_at and all(member.number for member in self._members.values())
         return bool(self._first.number)
 
     def _look_at(self, member: _Member, now: float) -> None:
         """See whether a host is silent for too long."""
         host = member.connection
-        if not member.number:
-            if now >= member.hello_until:
-                self.broke(host, HostProtocolError(not_ready()))
-        elif member.answered and now >= member.pinged_at + _PING_SECONDS:
+        if self._what_is_late(member, now):
+            # We may have waited ourselves, for a reader of the output: what has come meanwhile counts.
+            self._hear(member)
+        if not host.is_swamped:
+            member.read_at = time.monotonic()
+        late = self._what_is_late(member, now)
+        if late:
+            self.broke(host, HostProtocolError(late))
+        elif member.number and member.answered and now >= member.pinged_at + self._ping_seconds:
             member.answered, member.pinged_at = False, now
             host.send(wire.Ping(member.number))
-        elif (
-            not member.answered
-            and now >= member.pinged_at + self._options.hang_seconds
-            # We may have waited ourselves, for a reader of the output: what has come meanwhile counts.
-            and not host.control.receive()
-        ):
-            self.broke(host, HostProtocolError(f"it did not answer for {self._options.hang_seconds:g} s"))
+
+    def _what_is_late(self, member: _Member, now: float) -> str:
+        hang_seconds = self._options.hang_seconds
+        if not member.number:
+            return not_ready() if now >= member.hello_until else ""
+        if not member.answered and now >= member.pinged_at + hang_seconds:
+            return f"it did not answer for {hang_seconds:g} s"
+        if self._merge.speaker == member.number and now >= member.heard_at + hang_seconds:
+            return f"it stopped in the middle of a word for {hang_seconds:g} s"
+        if member.connection.is_swamped and now >= member.read_at + hang_seconds:
+            return f"it read nothing for {hang_seconds:g} s"
+        return ""
+
+    def _hear(self, member: _Member) -> None:
+        host = member.connection
+        host.flush()
+        host.control.receive()
+        try:
+            for message in host.control.messages():
+                self.control(host, message)
+        except HostProtocolError as problem:
+            self.broke(host, problem)
+        if self._merge.speaker == member.number:
+            self._read(member)
 
     def _accuse(self, message: wire.Broken) -> None:
         for host, member in self._members.items():
@@ -314,6 +417,10 @@ class Fleet:
         """A host is dead, and all that it had said has been passed on."""
         assert member.exit_status is not None  # noqa: S101  for the type checker
         how = member.how or how_it_died(member.exit_status)
+        if member is self._first and not member.number:
+            problem = HostError(f"the process that was to run the main script {how}")
+            problem.diagnostics = member.connection.diagnostics()
+            raise problem
         del self._members[member.connection]
         running = () if member.board is None else member.board.running()
         stuck, failure = member.stuck or (None, None)
@@ -335,15 +442,16 @@ class Fleet:
             return
         if member.number == _ROOT_HOST:
             then = "the main script has ended with it"
+        elif self._restart():
+            then = "another takes its place"
         else:
-            at = self._budget.next(time.monotonic())
-            then = "it is not replaced, too many have died" if at is None else "another takes its place"
-            self._restart_at += [] if at is None else [at]
+            then = "it is not replaced, too many have died"
         inside = f" while it ran {', '.join(dict.fromkeys(running))}" if running else ""
         text = f"one of {self._options.hosts} processes {how}{inside}; {then}"
         self._listener.host_died(text, member.connection.diagnostics())
 
     def _give_back(self, member: _Member) -> None:
+        member.process.close()
         member.connection.drop_unsent()
         if member.board is not None:
             member.board.close()
@@ -359,13 +467,16 @@ class Fleet:
         by_number = {member.number: host for host, member in self._members.items() if member.exit_status is None}
         self._serve_input(by_number)
         coordinator = self._coordinator
+        if coordinator.stage is Stage.NEW and self._may_run():
+            coordinator.run()
+            self._listener.started()
         commands = tuple(coordinator.commands)
         coordinator.commands.clear()
         for number, command in commands:
             if number in by_number:
                 self._command(by_number[number], number, command)
         if self._waits and coordinator.stage is not Stage.DEADLOCKED:
-            self._listener.deadlocked(_together(self._waits))
+            self._listener.deadlocked(_together(list(self._waits.values())))
             self._waits.clear()
         for failure in coordinator.failures:
             kind, message, script = map(wire.clip, (failure.kind, failure.message, failure.script))
@@ -404,6 +515,12 @@ class Fleet:
             if number in by_number:
                 by_number[number].send(wire.Input(data))
         lease.deliveries.clear()
+
+
+def _state(number: int) -> StateId:
+    if number <= 0:
+        raise HostProtocolError(f"there is no state {number}")
+    return StateId(number)
 
 
 def _report(message: wire.Report) -> Report:

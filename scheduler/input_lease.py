@@ -18,13 +18,17 @@ class Next(Enum):
     """Have `holder` give back what it has, and tell `gave_back`."""
 
 
+class LeaseError(ValueError):
+    """A host gives back more than it ever had."""
+
+
 class InputLease:
     """States in several hosts read one stream, each line once; hosts ask for chunks, which hold many lines.
 
     So a host keeps the rest of its chunk until another one asks. Hosts are served in the order in which they ask.
     """
 
-    __slots__ = ("_asking", "_has_ended", "_is_recalled", "_left", "deliveries", "holder")
+    __slots__ = ("_asking", "_has_ended", "_is_recalled", "_left", "_lent", "deliveries", "holder")
 
     def __init__(self) -> None:
         self.holder: int | None = None
@@ -34,6 +38,8 @@ class InputLease:
         self._asking: deque[int] = deque()
         self._left = bytearray()
         """What was given back."""
+        self._lent = 0
+        """Bytes that the holder has got since it became that, and has not given back."""
         self._has_ended = False
         self._is_recalled = False
 
@@ -54,6 +60,7 @@ class InputLease:
             if self._left:
                 for start in range(0, len(self._left), INPUT_PIECE):
                     self.deliveries.append((host, bytes(self._left[start : start + INPUT_PIECE])))
+                self._lent = len(self._left) + (self._lent if self.holder == host else 0)
                 self._left.clear()
                 self.holder = host
             elif self._has_ended:
@@ -69,8 +76,11 @@ class InputLease:
         self._has_ended = not data
 
     def gave_back(self, host: int, data: bytes) -> None:
-        """A piece of what the holder had, b"" after the last one. What others say is ignored."""
+        """A piece of what the holder had, b"" after the last one. What others say is ignored. LeaseError."""
         if host == self.holder and self._is_recalled:
+            if len(data) > self._lent:
+                raise LeaseError(f"it gave back {len(data)} bytes of standard input where it had {self._lent}")
+            self._lent -= len(data)
             self._left += data
             if not data:
                 self.holder, self._is_recalled = None, False

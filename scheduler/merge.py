@@ -71,10 +71,13 @@ class EventMerge:
             last.frames.append(message)
             last.missing -= 1
 
-    def youngest(self, host: int) -> int:
-        """The time of the last event of a host that has come; 0 when there is none."""
+    def is_ahead(self, host: int, until: int) -> bool:
+        """Whether nothing that is still to be read of a host can be the turn of any event up to a time.
+
+        So it is when its last event is younger, and when that is not there as a whole: the rest of it comes first.
+        """
         events = self._events[host]
-        return events[-1].at if events else 0
+        return bool(events) and (events[-1].missing > 0 or events[-1].at > until)
 
     def take(self, until: int) -> Iterator[tuple[int, wire.Message]]:
         """The frames that are next in order, up to a time, each with its host."""
@@ -104,5 +107,8 @@ class EventMerge:
 
     @property
     def is_holding(self) -> bool:
-        """Whether some event waits for the next round."""
-        return self.speaker is None and any(self._events.values())
+        """Whether there is something for the next round, whatever comes until then."""
+        if self.speaker is None:
+            return any(self._events.values())
+        event = self._events[self.speaker][0]
+        return bool(event.frames) or not event.missing

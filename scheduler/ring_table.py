@@ -30,17 +30,34 @@ class RingTable:
         """The writing descriptor of a new host's board, which the caller is to send, and a reader. OSError."""
         ends = create_board()
         self._boards[host] = ends.reader
-        return ends.writer, BoardReader(os.dup(ends.reader))
+        try:
+            return ends.writer, BoardReader(os.dup(ends.reader))
+        except OSError:
+            os.close(ends.writer)
+            raise
 
     def take(self, host: int, other: int) -> tuple[int, ...]:
         """The descriptors with which `host` is to learn of `other`: the caller owns them. Once for each. OSError."""
-        if (host, other) not in self._ends:
-            out_writer, out_reader = create_ring(self._capacity)
-            in_writer, in_reader = create_ring(self._capacity)
-            self._ends[host, other] = (out_writer, in_reader)
-            self._ends[other, host] = (in_writer, out_reader)
+        board = os.dup(self._boards[other])
+        try:
+            if (host, other) not in self._ends:
+                self._create(host, other)
+        except OSError:
+            os.close(board)
+            raise
         writer, reader = self._ends.pop((host, other))
-        return (*writer, *reader, os.dup(self._boards[other]))
+        return (*writer, *reader, board)
+
+    def _create(self, host: int, other: int) -> None:
+        out_writer, out_reader = create_ring(self._capacity)
+        try:
+            in_writer, in_reader = create_ring(self._capacity)
+        except OSError:
+            out_writer.close()
+            out_reader.close()
+            raise
+        self._ends[host, other] = (out_writer, in_reader)
+        self._ends[other, host] = (in_writer, out_reader)
 
     def remove_host(self, host: int) -> None:
         """A host is gone: nobody is to learn of it any more."""

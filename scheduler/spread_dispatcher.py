@@ -4,6 +4,10 @@ Placement: a state starts in its creator's host unless that has more to run than
 on its board how many executors sleep and how many states wait for one. A host whose own wait although executors of
 another sleep gives it states that have not begun, until the other has half of what waits here. It looks `PATIENCE`
 after its states began to wait, not before: who creates a worker and waits for it at once is served sooner at home.
+
+What is asked of the coordinator has to be out before any letter that is written after it (see `spread`). So the
+question is announced like everything else, letters wait while there are questions that have not been put, and whoever
+puts the last one flushes.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ class SpreadDispatcher(Dispatcher):
     """See `Dispatcher`; every field is guarded by the same lock."""
 
     __slots__ = (
+        "_asks_announced",
+        "_asks_put",
         "_bans",
         "_look_at",
         "_next_host",
@@ -65,6 +71,9 @@ class SpreadDispatcher(Dispatcher):
         """The courier is to report, if there is nothing to do for a while."""
         self.wants_share = False
         """The courier is to look for somebody to give states to, in a while."""
+        self._asks_announced = 0
+        self._asks_put = 0
+        """As many questions to the coordinator can't be lost any more. Written by the announcer's speaker."""
         self._specs = specs
         self._spreads = False
         self._bans: dict[str, str] = {}
@@ -110,6 +119,7 @@ class SpreadDispatcher(Dispatcher):
             link.flush_now()
             with self.lock:
                 self.machine.letters_are_out(condition.host, link.published)
+                self.wake()  # others may have waited for letters that lay before this one
                 if not self.machine.holds(state, condition):
                     return Waiting(condition)
         return None
@@ -117,6 +127,28 @@ class SpreadDispatcher(Dispatcher):
     def flush(self) -> None:
         for link in self.links.values():
             link.flush()
+
+    def has_asked(self) -> bool:
+        """Whether all questions to the coordinator up to now have been put. From any thread."""
+        return self.machine.asks == self._asks_put
+
+    def publish(self) -> bool:
+        published = super().publish()
+        asks = self.machine.asks
+        if asks != self._asks_announced:
+            self._asks_announced = asks
+            self._announcer.append(lambda _events: self._put(asks))
+        return published
+
+    def _put(self, asks: int) -> None:
+        self._asks_put = asks
+        links = self.links
+        for link in links.values():
+            link.flush_now()
+        with self.lock:
+            for link in links.values():
+                self.machine.letters_are_out(link.host, link.published)
+            self.wake()
 
     def take_work(self) -> tuple[State | None, State | None]:
         work = super().take_work()
@@ -144,8 +176,7 @@ class SpreadDispatcher(Dispatcher):
         if tree is None:
             self.board.publish(Load(idle, ready))
         else:
-            states = len(tree.states) - len(machine.stubs)
-            self.board.publish(Load(idle, ready, states, max(0, tree.memory), tree.cpu, tree.output))
+            self.board.publish(Load(idle, ready, machine.population, max(0, tree.memory), tree.cpu, tree.output))
 
     def look_around(self) -> None:
         """Show the load, take in that of the others, and see whether somebody should be given something. Lock held."""
