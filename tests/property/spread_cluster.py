@@ -436,10 +436,11 @@ class Cluster(Laws):
         if host.machine.tree is None:
             self.lose(letter)
         kind, state_id, _ = letters.read(letter)
-        if kind in (Kind.CANCELLED, Kind.ENDED) and self.threats.pop(state_id, None) and kind is Kind.CANCELLED:
-            state = host.machine.states.get(state_id)
-            if state is not None and state.phase is not Phase.ENDED:  # else it was too late
-                self.doom(state_id)
+        if kind in (Kind.CANCELLED, Kind.ENDED):
+            self.threats.pop(state_id, None)
+        state = host.machine.states.get(state_id)
+        if kind is Kind.CANCELLED and state is not None and state.phase is not Phase.ENDED:  # else it was too late
+            self.doom(state_id)
         host.machine.arrived(writer, letter)
         self.collect(host)
 

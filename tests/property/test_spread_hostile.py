@@ -183,7 +183,7 @@ def attack(seed):
     return is_found
 
 
-@pytest.mark.parametrize("start", range(0, 600, 200))
+@pytest.mark.parametrize("start", range(0, 400, 200))
 def test_whatever_one_host_writes_the_others_stay_sound(start):
     found = [attack(seed) for seed in range(start, start + 200)]
     assert any(found)
