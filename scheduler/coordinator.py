@@ -188,7 +188,9 @@ class Coordinator:
     def exceeded(self, number: int, excess: Excess) -> None:
         """Asked by any host: the tree has used more than it may."""
         self._asked(number)
-        if self.stage is Stage.RUNNING:
+        # A root that has ended for a limit takes all below it along: then nothing is left to be ended.
+        is_ending = isinstance(self.outcome, Failure) and self.outcome.is_limit
+        if self.stage is Stage.RUNNING and not is_ending:
             root_host = self._hosts.get(host_of(self._root))
             if self.outcome is None and root_host is not None:
                 self._command(root_host, EndForExcess(excess))

@@ -312,6 +312,9 @@ class Fleet:
                 member.stuck = (_state(message.state), Failure(kind, b"", text, "", script))
                 member.how = "was ended, because a script did not come out of one long call"
                 member.connection.process.kill()
+                if message.state == ROOT:  # which takes all below it along
+                    self._listener.stuck(message)
+                    self.ended = wire.TreeEnded(exited=False, status=0)
             case wire.WantInput():
                 self._input.asked(number)
             case wire.InputLeft():

@@ -107,6 +107,7 @@ class SpreadMachine(Machine):
         "_abroad",
         "_ending_below",
         "_excess_told",
+        "_guests",
         "_limits",
         "_specs",
         "_spread_from",
@@ -137,6 +138,8 @@ class SpreadMachine(Machine):
         self._limits = Limits()
         self._abroad: dict[StateId, State] = {}
         """Parents in other hosts of states that live here. Never stubs: a stub may end before those below it do."""
+        self._guests = 0
+        """States that live here and have a parent elsewhere."""
         self._untold: dict[StateId, int] = {}
         """States that came from other hosts and have not begun, and from where."""
         self._spread_from: set[StateId] = set()
@@ -223,6 +226,7 @@ class SpreadMachine(Machine):
             del self._untold[state_id]
         for parent in [parent for parent in self._abroad.values() if parent.host == host]:
             del self._abroad[parent.id]  # as an ancestor it goes on: there may be an end below it
+            self._guests -= len(parent.children)
             for child in tuple(parent.children.values()):
                 if self._orphan(child):
                     self._retire(child)
@@ -408,6 +412,7 @@ class SpreadMachine(Machine):
         if parent is not None:
             self._abroad[parent.id] = parent
             parent.children[state_id] = state
+            self._guests += 1
         self._check_memory(tree)
 
     def _creator(self, tree: Tree, host: int, ancestors: list[tuple[StateId, int]]) -> State | None:
@@ -606,7 +611,8 @@ class SpreadMachine(Machine):
 
     def _unlink(self, parent: State, child: State) -> None:
         """`child` has no parent any more; a record of one elsewhere is kept only for its children."""
-        parent.children.pop(child.id, None)
+        if parent.children.pop(child.id, None) is not None:
+            self._guests -= 1
         if not parent.children and self._abroad.get(parent.id) is parent:
             del self._abroad[parent.id]
 
@@ -640,6 +646,7 @@ class SpreadMachine(Machine):
     def _end_tree(self, tree: Tree) -> None:
         super()._end_tree(tree)
         self.tree = None
+        self._guests = 0
         for record in (self.stubs, self._abroad, self._untold, self._spread_from, self._ending_below):
             record.clear()
 
@@ -655,8 +662,14 @@ class SpreadMachine(Machine):
 
     # --- small things --------------------------------------------------------------------------------------------
 
+    @property
+    def population(self) -> int:
+        """How many states count here as states of the tree: each is counted where its parent lives, so that who creates
+        many at once, and gives them away, meets the limit without asking anybody."""
+        return 0 if self.tree is None else len(self.tree.states) - self._guests
+
     def _population(self, tree: Tree) -> int:
-        return super()._population(tree) - len(self.stubs)
+        return super()._population(tree) - self._guests
 
     def _ask(self, question: ReportRootEnd | ReportExcess | AskForEndBelow) -> None:
         self.asks += 1

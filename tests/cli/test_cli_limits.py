@@ -149,9 +149,21 @@ def test_a_state_that_cannot_be_stopped_costs_its_process_and_what_was_printed_i
 
 def test_a_worker_that_cannot_be_stopped_ends_the_program(luspool):
     luspool.write(main=RECEIVE, w=STUCK)
-    result = run(luspool, "-q", "--cpu", "150ms", "--memory", "unlimited", "main.lus")
+    result = run(luspool, "-q", "--hosts", "1", "--cpu", "150ms", "--memory", "unlimited", "main.lus")
     assert (result.returncode, result.stdout) == (124, "")
     assert re.fullmatch(r"luspool: a worker: cpu limit exceeded: .* 150 ms allowed\n", result.stderr), result.stderr
+
+
+def test_with_several_hosts_a_worker_that_cannot_be_stopped_costs_its_own(luspool):
+    luspool.write(main=RECEIVE, w=STUCK)
+    flags = ("--hosts", "2", "--threads", "1", "--placement", "spread", "--cpu", "150ms", "--memory", "unlimited")
+    result = run(luspool, *flags, "main.lus")
+    assert result.returncode == 0
+    assert re.fullmatch(r"false\tw\.lus: cpu limit exceeded: .* 150 ms allowed\tdead\ngoes on\n", result.stdout)
+    assert result.stderr == (
+        "luspool: one of 2 processes was ended, because a script did not come out of one long call while it ran w.lus; "
+        "another takes its place\n"
+    )
 
 
 def test_a_cancelled_worker_that_cannot_be_stopped_ends_the_program(luspool):
@@ -160,7 +172,7 @@ def test_a_cancelled_worker_that_cannot_be_stopped_ends_the_program(luspool):
         main='while true do local w = worker.create("w.lus") worker.receive(w) worker.cancel(w) end',
         w=f'worker.message("up") {STUCK}',
     )
-    result = run(luspool, "-q", "--threads", "2", "--memory", "unlimited", "main.lus")
+    result = run(luspool, "-q", "--hosts", "1", "--threads", "2", "--memory", "unlimited", "main.lus")
     assert (result.returncode, result.stdout, result.stderr) == (123, "", "luspool: a worker: it was cancelled\n")
 
 
