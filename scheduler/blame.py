@@ -70,7 +70,7 @@ class RestartBudget:
         recent = len(self._at)
         if recent >= policy.restarts:
             return None
-        delay = 0.0 if not recent else min(policy.longest_delay, policy.first_delay * 2.0 ** (recent - 1))
+        delay = 0.0 if not recent else min(policy.longest_delay, policy.first_delay * 2.0 ** min(recent - 1, 64))
         self._at.append(now + delay)
         return now + delay
 

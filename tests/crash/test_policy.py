@@ -1,0 +1,94 @@
+"""What follows from deaths: who is replaced, who is not run again, what is reported, what goes on."""
+
+from luspool.scheduler import wire
+from luspool.scheduler.blame import RestartPolicy
+
+from .rig import KILL, Scene, Stage, write
+
+DIES_IN_PRINT = "before(port.StatePort, 'write')"
+
+
+def test_an_error_of_a_crash_that_nobody_receives_is_reported_with_its_kind():
+    write(
+        main="local w = worker.create('w.lus') while worker.status(w) == 'running' do end",
+        w="print('never')",
+    )
+    stage = Stage(Scene(doomed={1: (DIES_IN_PRINT, KILL)})).run()
+    (failure,) = stage.listener.failures
+    assert (failure.kind, failure.script, failure.is_root) == ("crashed", "w.lus", False)
+    assert failure.message == f"w.lus: the process that ran it {KILL.how}"
+
+
+def test_children_of_the_dead_get_what_was_sent_to_them_and_end():
+    write(
+        main="print(pcall(worker.receive, worker.create('w.lus')))",
+        w="local w = worker.create('leaf.lus') worker.send(w, 1) worker.send(w, 2) worker.receive(w) print('never')",
+        leaf="worker.message('begun') while worker.peek() do end",
+    )
+    # The root's host begins the leaf; what it says of that is all that the doomed one waits for.
+    stage = Stage(Scene(doomed={1: (DIES_IN_PRINT, KILL)})).run()
+    assert stage.listener.lines == [f"false\tw.lus: the process that ran it {KILL.how}"]
+    assert stage.ended == wire.TreeEnded(False, 0)
+    assert not stage.listener.failures
+
+
+def test_a_script_that_has_killed_two_hosts_is_not_started_a_third_time():
+    write(
+        main="""
+            local one, two = worker.create("w.lus"), worker.create("w.lus")
+            print(pcall(worker.receive, one))
+            print(pcall(worker.receive, two))
+            print(pcall(worker.receive, worker.create("w.lus")))
+        """,
+        w="print('never')",
+    )
+    doomed = dict.fromkeys((1, 2), (DIES_IN_PRINT, KILL))
+    stage = Stage(Scene(hosts=3, doomed=doomed, policy=RestartPolicy(restarts=0))).run()
+    crashed = f"false\tw.lus: the process that ran it {KILL.how}"
+    banned = f"false\tw.lus: not started: 2 processes have died while they ran it (the last one {KILL.how})"
+    assert stage.listener.lines == [crashed, crashed, banned]
+
+
+def test_with_no_restart_left_the_program_goes_on_with_the_hosts_that_are_left():
+    write(
+        main="""
+            print(pcall(worker.receive, worker.create("w.lus")))
+            for i = 1, 3 do print(worker.receive(worker.create("other.lus"))) end
+        """,
+        w="print('never')",
+        other="worker.message('here')",
+    )
+    stage = Stage(Scene(doomed={1: (DIES_IN_PRINT, KILL)}, policy=RestartPolicy(restarts=0))).run()
+    assert stage.listener.lines == [f"false\tw.lus: the process that ran it {KILL.how}", "here", "here", "here"]
+    assert stage.listener.deaths == [
+        f"one of 2 processes {KILL.how} while it ran w.lus; it is not replaced, too many have died"
+    ]
+
+
+def test_the_root_starts_although_a_host_never_comes():
+    """It waits for all before it spreads its workers, and nobody takes the place of this one."""
+    write(main="print(worker.receive(worker.create('w.lus')))", w="worker.message('here')")
+    stage = Stage(Scene(doomed={1: ("die()", KILL)}, policy=RestartPolicy(restarts=0))).run()
+    assert stage.listener.lines == ["here"]
+
+
+def test_a_host_that_can_not_be_replaced_is_tried_again():
+    write(main="print(worker.receive(worker.create('w.lus')))", w="worker.message('here')")
+
+    class Refused(Stage):
+        tries = 0
+
+        def start_host(self):
+            if len(self.processes) == 2:
+                self.tries += 1
+                if self.tries < 3:
+                    raise OSError(11, "no more processes")
+            return super().start_host()
+
+    stage = Refused(Scene(doomed={1: ("die()", KILL)})).run()
+    assert stage.listener.lines == ["here"]
+    assert stage.tries == 3
+    text = (
+        "no process could be started in the place of one that died: [Errno 11] no more processes; that is tried again"
+    )
+    assert stage.listener.deaths[1:] == [text, text]
