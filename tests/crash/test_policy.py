@@ -2,6 +2,7 @@
 
 from luspool.scheduler import wire
 from luspool.scheduler.blame import RestartPolicy
+from luspool.scheduler.limits import Limits, StateLimits
 
 from .rig import KILL, Scene, Stage, write
 
@@ -92,3 +93,16 @@ def test_a_host_that_can_not_be_replaced_is_tried_again():
         "no process could be started in the place of one that died: [Errno 11] no more processes; that is tried again"
     )
     assert stage.listener.deaths[1:] == [text, text]
+
+
+def test_nobody_hears_of_the_end_of_a_state_before_the_end_of_all_below_it_is_asked_for():
+    """Else those below it would go on if its host died in between."""
+    write(
+        main="print(pcall(worker.receive, worker.create('w.lus')))",
+        w="worker.receive(worker.create('leaf.lus')) while true do end",
+        leaf="worker.message('begun') worker.peek()",
+    )
+    limits = Limits(StateLimits(cpu=100_000_000))
+    dies_asking = "before(host_process.EventSender, 'end_below')"
+    stage = Stage(Scene(doomed={1: (dies_asking, KILL)}, limits=limits)).run()
+    assert stage.listener.lines == [f"false\tw.lus: the process that ran it {KILL.how}"]
