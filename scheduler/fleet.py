@@ -308,13 +308,7 @@ class Fleet:
             case wire.TreeEnded():
                 coordinator.tree_ended(number)
             case wire.Stuck():
-                kind, text, script = map(wire.clip, (message.kind, message.message, message.script))
-                member.stuck = (_state(message.state), Failure(kind, b"", text, "", script))
-                member.how = "was ended, because a script did not come out of one long call"
-                member.connection.process.kill()
-                if message.state == ROOT:  # which takes all below it along
-                    self._listener.stuck(message)
-                    self.ended = wire.TreeEnded(exited=False, status=0)
+                self._end_stuck(member, message)
             case wire.WantInput():
                 self._input.asked(number)
             case wire.InputLeft():
@@ -324,6 +318,16 @@ class Fleet:
                     raise HostProtocolError(str(problem)) from problem
             case _:
                 raise HostProtocolError(f"{type(message).__name__} is out of turn")
+
+    def _end_stuck(self, member: _Member, message: wire.Stuck) -> None:
+        """A state can't be stopped: its host has to go."""
+        kind, text, script = map(wire.clip, (message.kind, message.message, message.script))
+        member.stuck = (_state(message.state), Failure(kind, b"", text, "", script))
+        member.how = "was ended, because a script did not come out of one long call"
+        member.connection.process.kill()
+        if message.state == ROOT:  # which takes all below it along
+            self._listener.stuck(message)
+            self.ended = wire.TreeEnded(exited=False, status=0)
 
     # --- coming and going ----------------------------------------------------------------------------------------
 

@@ -4,26 +4,21 @@ They go over two sockets. The *control* socket goes both ways and is read at onc
 The *events* socket brings what scripts say, from the threads that run them: who writes there waits while the supervisor
 waits for a slow reader of the output.
 
-A frame is one byte that names its kind, four bytes with the length of the payload (big-endian) and the payload. Each
-kind is a record below (see `records`): its fields, in their order, are the payload.
-
-A host runs hostile scripts and may have fallen to one, so whatever comes from it is hostile too. Lengths are checked
-against the kind's own limit before anything is buffered, the reader takes only the kinds that its side may receive,
-and a payload must be used up exactly. Nothing here can execute anything (no pickle), and anything out of line is a
-`WireError`, after which a decoder stays broken: its user ends the host.
+Each kind is a record below (see `records`). How they become bytes, and what is checked on the way back: see `framing`.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import ClassVar
 
+from .framing import Decoder, Message, WireError, encode
 from .limits import Limits, StateLimits, TreeLimits
 from .protocol import CALL_LIMIT, FUNCTION_NAME_LIMIT, REPLY_LIMIT
-from .records import RecordError, pack, unpack
+from .records import pack, unpack
+
+__all__ = ["Decoder", "Message", "WireError", "encode"]  # what others know of `framing`, with all that is below
 
 VERSION = 3
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
@@ -44,22 +39,8 @@ PROGRAM_LIMIT = 64 * 1024 * 1024
 WAITS_LIMIT = 100
 """How many waits a report of a deadlock lists at most."""
 
-_HEADER = struct.Struct(">BI")
-
-
-class WireError(ValueError):
-    """The other side sent something that is no frame, or none that it may send."""
-
 
 # --- messages ---------------------------------------------------------------------------------------------------
-
-
-class Message:
-    """Base of all frames. `KIND` is the byte that names it, `LIMIT` the size of its payload in bytes at most."""
-
-    __slots__ = ()
-    KIND: ClassVar[int]
-    LIMIT: ClassVar[int]
 
 
 _FIELD_HEADS = 256  # room for numbers and the lengths of a handful of fields, on top of a limit on their content
@@ -470,59 +451,3 @@ def clip(text: str, limit: int = TEXT_LIMIT) -> str:
     if len(data) <= limit:
         return text
     return data[:limit].decode("utf-8", "surrogateescape") + f" … ({len(data) - limit} more bytes)"
-
-
-# --- encoder and decoder ----------------------------------------------------------------------------------------
-
-
-def encode(message: Message) -> bytes:
-    """The frame of a message. ValueError when it is larger than its kind allows."""
-    payload = pack(message)
-    if len(payload) > message.LIMIT:
-        raise ValueError(f"{type(message).__name__} of {len(payload)} bytes; {message.LIMIT} is the most")
-    return _HEADER.pack(message.KIND, len(payload)) + payload
-
-
-class Decoder:
-    """Takes a stream of bytes in any pieces and gives its messages: `feed`, then iterate until it is exhausted.
-
-    Holds one unfinished frame at most, beyond what was fed since the last iteration. Iterating raises `WireError`
-    at the first byte that is out of line, after the good messages before it, and from then on always.
-    """
-
-    def __init__(self, accepted: tuple[type[Message], ...]) -> None:
-        self._kinds = {kind.KIND: kind for kind in accepted}
-        self._buffer = bytearray()
-        self._error: WireError | None = None
-
-    def feed(self, data: bytes) -> None:
-        if self._error is None:
-            self._buffer += data
-
-    def __iter__(self) -> Iterator[Message]:
-        if self._error is not None:
-            raise self._error
-        at = 0
-        try:
-            while (frame := self._frame(at)) is not None:
-                kind, start, at = frame
-                yield unpack(kind, bytes(self._buffer[start:at]))
-        except (WireError, RecordError) as error:
-            self._error = WireError(str(error))
-            at = len(self._buffer)
-            raise self._error from error
-        finally:
-            del self._buffer[:at]
-
-    def _frame(self, at: int) -> tuple[type[Message], int, int] | None:
-        """Kind, start and end of the payload of the frame at `at`; None until all of it is there."""
-        if len(self._buffer) - at < _HEADER.size:
-            return None
-        byte, size = _HEADER.unpack_from(self._buffer, at)
-        kind = self._kinds.get(byte)
-        if kind is None:
-            raise WireError(f"no message of kind {byte} is expected here")
-        if size > kind.LIMIT:
-            raise WireError(f"{kind.__name__} of {size} bytes; {kind.LIMIT} is the most")
-        start = at + _HEADER.size
-        return (kind, start, start + size) if len(self._buffer) >= start + size else None
