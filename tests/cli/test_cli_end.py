@@ -72,7 +72,8 @@ def test_the_death_of_the_host_is_told_as_luspools_own_fault(luspool):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 125
     assert said.splitlines()[0] == (
-        b"luspool: internal error: the process that ran the scripts was ended by signal 11 (SIGSEGV) before they were done"
+        b"luspool: internal error: the process that ran the scripts was ended by signal 11 (SIGSEGV) "
+        b"before they were done"
     )
 
 
