@@ -27,7 +27,7 @@ LONGEST = 30
 """Seconds after which a program counts as hanging."""
 
 PRELUDE = """
-import os, resource, signal, sys, threading
+import os, resource, signal, sys, threading, time
 from luspool import host_process
 from luspool.scheduler import (
     courier, dispatcher, letters, link, port, ring, spread, spread_dispatcher, wire,

@@ -1,5 +1,7 @@
 """What follows from deaths: who is replaced, who is not run again, what is reported, what goes on."""
 
+import pytest
+
 from luspool.scheduler import wire
 from luspool.scheduler.blame import RestartPolicy
 from luspool.scheduler.limits import Limits, StateLimits
@@ -106,3 +108,29 @@ def test_nobody_hears_of_the_end_of_a_state_before_the_end_of_all_below_it_is_as
     dies_asking = "before(host_process.EventSender, 'end_below')"
     stage = Stage(Scene(doomed={1: (dies_asking, KILL)}, limits=limits)).run()
     assert stage.listener.lines == [f"false\tw.lus: the process that ran it {KILL.how}"]
+
+
+LIES = {
+    "written": "it._links[1]._writer._stream._words[0] = 1 << 40; it._links[1]._writer._bell.ring()",
+    "taken": "it._links[1].reader._stream._words[16] = 1 << 40; ring.RingReader.get = lambda it: []",
+    "letters": "it._links[1]._letters.append(b'nonsense'); it._links[1].flush()",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_host_that_lies_in_its_ring_is_told_of_and_what_it_was_given_runs_elsewhere(lie):
+    write(
+        main="local w = worker.create('w.lus') worker.send(w, ('x'):rep(3000000)) print(worker.receive(w))",
+        w="worker.message(#worker.peek())",
+    )
+    # It never begins what it is given, or there might be nothing left to lie about.
+    prelude = f"""
+def lie(it, host):
+    {LIES[lie]}
+spread_dispatcher.SpreadDispatcher.before_first_step = lambda it, state: time.sleep(1000)
+after(courier.Courier, "_join", lie)
+"""
+    stage = Stage(Scene(doomed={1: (prelude, KILL)})).run()
+    assert stage.listener.lines == ["3000000"]
+    (death,) = stage.listener.deaths
+    assert "was ended, because it wrote to another what no host writes" in death
