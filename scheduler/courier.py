@@ -69,6 +69,8 @@ class Courier:
         self._poll.register(control.fileno(), select.POLLIN)
         self._poll.register(self._dispatcher.waker, select.POLLIN)
         self._report_at = self._share_at = 0
+        self._activity = 0
+        """What the machine had done when the wait for calm began."""
         self._last_report: Report | None = None
         state_limits = host.limits.state
         self._letter_limit = min(max(state_limits.message, state_limits.source) + _RECORD_ROOM, _MOST)
@@ -128,10 +130,13 @@ class Courier:
     def _keep_appointments(self) -> None:
         dispatcher, now = self._dispatcher, time.monotonic_ns()
         if not self._report_at and dispatcher.wants_report:
-            self._report_at = now + _CALM
+            self._await_calm(now)
         elif self._report_at and now >= self._report_at and not self._control.unsent:
-            self._report_at = 0
-            self._report()
+            if self._activity != self._machine.activity:
+                self._await_calm(now)  # something has come and gone meanwhile
+            else:
+                self._report_at = 0
+                self._report()
         if not self._share_at and dispatcher.wants_share:
             self._share_at = now + PATIENCE
         elif self._share_at and now >= self._share_at:
@@ -139,6 +144,10 @@ class Courier:
             with dispatcher.lock:
                 dispatcher.share()
             dispatcher.flush()
+
+    def _await_calm(self, now: int) -> None:
+        self._report_at = now + _CALM
+        self._activity = self._machine.activity
 
     def _report(self) -> None:
         with self._dispatcher.lock:

@@ -187,6 +187,12 @@ class SpreadMachine(Machine):
             tree is not None and tree.timed > 0,
         )
 
+    @property
+    def activity(self) -> int:
+        """Changes with whatever comes from other hosts or goes there. May be read without the lock."""
+        letters = sum(peer.sent + peer.received for peer in tuple(self.peers.values()))
+        return letters + self.commands + self.asks
+
     def exceed_tree(self, tree: Tree, excess: Excess) -> None:
         if tree.root in self.states:
             super().exceed_tree(tree, excess)
