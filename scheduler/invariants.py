@@ -93,6 +93,8 @@ def validate_spread(machine: SpreadMachine) -> None:
         for name, child in parent.children.items():
             known = machine.states.get(name) is child and child.parent is parent
             _hold(known and child.phase is not Phase.ELSEWHERE, "the child of a parent elsewhere lives here")
+    guests = sum(len(parent.children) for parent in machine._abroad.values())
+    _hold(machine._guests == guests, "the states with a parent elsewhere are counted")
     for name, home in machine._untold.items():
         begins = machine.states.get(name)
         _hold(begins is not None and begins.phase in (Phase.READY, Phase.RUNNING), "who is to begin lives")

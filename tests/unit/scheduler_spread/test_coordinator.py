@@ -269,6 +269,15 @@ def test_an_older_report_does_not_replace_a_younger_one(two):
     assert two.stage is Stage.DEADLOCKED
 
 
+def test_a_report_from_before_the_last_command_is_the_older_one_whatever_it_counts(two):
+    two.ask("end_below", 1, StateId(7))
+    two.take()
+    two.report(1)
+    two.report(1, {2: 5}, commands=2)  # overtaken
+    two.report(2)
+    assert two.stage is Stage.DEADLOCKED
+
+
 def test_of_two_reports_with_the_same_counts_the_one_after_the_time_is_the_younger(two):
     two.report(1, timed=False)
     two.report(1, timed=True)  # overtaken

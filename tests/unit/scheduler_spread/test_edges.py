@@ -109,6 +109,19 @@ def test_a_taker_tells_of_a_quarter_of_the_mailbox_at_a_time_unless_it_was_asked
         assert len(hosts.letters(2, 1)) == told
 
 
+def test_who_is_asked_for_room_tells_of_what_it_has_taken_before(make_hosts):
+    hosts = make_hosts(2, messages=16)
+    child = hosts.child(1, hosts.root, to=2)
+    hosts[1].send(hosts.root, child.id, b"1234")
+    hosts.post(1, 2)
+    hosts[2].peek(child)
+    assert not hosts.letters(2, 1)
+    hosts[1].stepped(hosts.root, Waiting(InboxHasRoom(child.id, 2000)))
+    hosts.post(1, 2)
+    hosts.post(2, 1)
+    assert hosts[1].take_ready() is hosts.root
+
+
 def test_a_sender_that_was_woken_asks_anew_when_it_waits_again(hosts, child):
     for _ in range(2):
         while hosts[2].message(child, b"1234"):

@@ -117,6 +117,17 @@ def test_below_a_state_cancelled_in_a_host_that_dies_first_all_ends(hosts, chain
     assert hosts[1].receive(top, [middle.id]) == Delivered((None,))
 
 
+def test_so_do_those_who_came_after_that_death(make_hosts):
+    hosts = make_hosts(4)
+    middle = hosts.child(1, hosts.root, to=2)
+    low = hosts.child(2, middle, to=3)
+    hosts[1].cancel_child(hosts.root, middle.id)
+    hosts.die(2)
+    late = hosts.child(3, low, to=4)
+    hosts.end_below(middle.id)
+    assert late.phase is Phase.ENDED
+
+
 def test_so_it_does_when_its_parent_has_let_go_of_it_meanwhile(hosts, chain):
     top, middle, _ = chain
     hosts[1].cancel_child(top, middle.id)

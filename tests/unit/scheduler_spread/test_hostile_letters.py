@@ -147,8 +147,8 @@ def test_an_error_of_an_ended_state_must_be_one(hosts, child):
 
 def test_states_that_are_each_others_ancestors_do_no_harm(hosts):
     other = StateId(NEW + 1)
-    hosts[1].arrived(2, moved([(other, 2)], NEW, has_parent=False))
     hosts[1].arrived(2, moved([(NEW, 2)], other, has_parent=False))
+    hosts[1].arrived(2, moved([(other, 2)], NEW, has_parent=False))
     hosts[1].arrived(2, write(Kind.CANCELLED, NEW))
     assert NEW not in hosts[1].states
 
