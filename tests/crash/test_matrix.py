@@ -56,6 +56,21 @@ ONE_RESTART = RestartPolicy(deaths_per_script=100, restarts=1)
 STOPPED = next(number for number, manner in enumerate(MANNERS) if "SIGSTOP" in manner.code)
 NOT_READY = f"was ended, because {not_ready()}"
 
+ALL_ARE_CREATED = """
+# Each doomed host is to be given a worker: of the first death the root's host learns when all are created.
+calls, all_are_created = [], threading.Event()
+after(
+    spread_dispatcher.SpreadPort,
+    'create',
+    lambda *_: calls.append(1) or (len(calls) == {workers} and all_are_created.set()),
+)
+before(
+    courier.Courier,
+    'obey',
+    lambda it, message: isinstance(message, wire.Gone) and it._machine.states and not all_are_created.wait(),
+)
+"""
+
 CRASHED = "crashed"
 MOVED = "moved"
 NOTHING = "nothing"
@@ -180,6 +195,7 @@ def test_hosts_die_at_a_place_each_in_another_manner(cell, monkeypatch):
     count = len(MANNERS)
     write(main=MAIN.format(before=cell.before, workers=count), w=cell.worker, other=OTHER)
     doomed = {number: (cell.prelude, manner) for number, manner in enumerate(MANNERS, 1)}
+    doomed[0] = (ALL_ARE_CREATED.format(workers=count), MANNERS[0])
     hows = [manner.how for manner in MANNERS]
     if cell is CELLS[0]:
         hows[STOPPED] = NOT_READY
