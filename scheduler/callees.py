@@ -117,5 +117,11 @@ class CallRouter:
         if reply is None:
             return None
         host, call = self._pending.pop(reply.call)
-        self._ledgers[host].end(call)
+        ledger = self._ledgers.get(host)
+        if ledger is not None:
+            ledger.end(call)
         return host, replace(reply, call=call)
+
+    def gone(self, host: HostConnection) -> None:
+        """A host is dead: it makes no further calls."""
+        self._ledgers.pop(host, None)

@@ -190,6 +190,7 @@ class Supervisor:
         for host in hosts.connections:
             if hosts.ended is None and (host.process.pidfd in ready or host.is_over):
                 self._pass_on(hosts.lost(host, self._reap(host)))
+                self._calls.gone(host)
         if self._input_fd in ready and hosts.ended is None:
             hosts.input_arrived(self._listener.read_input())
         if hosts.ended is None:

@@ -127,8 +127,11 @@ def test_strict_globals_gives_the_rule_of_lua(luspool):
 def test_quiet_is_one_line_for_each_error_and_verbose_says_what_is_run(luspool):
     luspool.write(main='error("boom")')
     assert luspool("run", "-q", "main.lus").stderr == "luspool: main.lus:1: boom\n"
-    first, *_ = luspool("run", "-v", "--threads", "2", "-P", "load", "main.lus").stderr.splitlines()
+    flags = ("-v", "--threads", "2", "-P", "load")
+    first, *_ = luspool("run", "--hosts", "1", *flags, "main.lus").stderr.splitlines()
     assert first == "luspool: running main.lus on 2 threads, with -P load"
+    first, *_ = luspool("run", "--hosts", "3", *flags, "main.lus").stderr.splitlines()
+    assert first == "luspool: running main.lus on 3 processes with 2 threads each, with -P load"
 
 
 def test_a_fault_of_luspool_is_told_without_a_traceback_unless_one_asks(luspool):
