@@ -123,8 +123,10 @@ def test_arguments_behind_the_script_are_its_own_whatever_they_look_like(luspool
 def test_the_hosts_descriptors_are_its_own(luspool):
     """A descriptor that a shell left open is not there for a script to find by its number."""
     luspool.write(main='print(io.open("/proc/self/fd/99"))')
-    leaked = os.open("/etc/hostname", os.O_RDONLY)
-    process = luspool.start("run", "-P", "fs:read", "main.lus", preexec_fn=lambda: os.dup2(leaked, 99), pass_fds=(99,))
+    opened = os.open("/etc/hostname", os.O_RDONLY)
+    leaked = os.dup2(opened, 99)
+    os.close(opened)
+    process = luspool.start("run", "-P", "fs:read", "main.lus", pass_fds=(leaked,))
     output, _ = process.communicate(timeout=60)
     os.close(leaked)
     assert b"No such file" in output
