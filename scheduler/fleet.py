@@ -1,8 +1,8 @@
 """Several hosts of one program, as the supervisor has them (see `supervisor.Hosts`).
 
 Starting: all hosts are executed at once. Each that says `Hello` gets a number, a board and its `Start`, and joins: the
-coordinator has the others told, and a pair of rings is made for each of them. The root starts in the first host as soon
-as that is there, and children stay with it until others have joined.
+coordinator has the others told, and a pair of rings is made for each of them. The root starts in the first host when
+all have joined; those that replace others join while it runs.
 
 Death: seen by sentinels, by the end of a socket, or by silence: each host answers a `Ping` every `_PING_SECONDS`, and
 one that has not for `hang_seconds` is killed; so is one that stops in the middle of what it says, for then nobody else
@@ -371,10 +371,9 @@ class Fleet:
         self._coordinator.joined(member.number)
 
     def _may_run(self) -> bool:
-        """Whether the root may start: it waits for all hosts only if every state is to go to the next one."""
-        if self._start.spreads:
-            return not self._restart_at and all(member.number for member in self._members.values())
-        return bool(self._first.number)
+        """Whether the root may start. Not before all hosts are there: what it creates at once would have begun in its
+        own host by then, and a state that has begun stays where it is."""
+        return not self._restart_at and all(member.number for member in self._members.values())
 
     def _look_at(self, member: _Member, now: float) -> None:
         """See whether a host is silent for too long."""

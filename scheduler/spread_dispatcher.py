@@ -2,7 +2,7 @@
 
 Placement: a state starts in its creator's host unless that has more to run than it has executors for. Each host shows
 on its board how many executors sleep and how many states wait for one. A host whose own wait although executors of
-another sleep gives it states that have not begun, until the other has half of what waits here. It looks `PATIENCE`
+another sleep gives it states that have not begun, until both have as much to do. It looks `PATIENCE`
 after its states began to wait, not before: who creates a worker and waits for it at once is served sooner at home.
 
 What is asked of the coordinator has to be out before any letter that is written after it (see `spread`). So the
@@ -206,9 +206,14 @@ class SpreadDispatcher(Dispatcher):
             load = link.board.load()
             if load != link.seen:
                 link.seen, link.given = load, 0
-            if load.idle > load.ready + link.given:
-                while len(machine.run_queue) > 2 * (load.ready + link.given) and machine.give(link.host):
-                    link.given += 1
+            if load.idle <= load.ready + link.given:
+                continue
+            # What runs counts too: it will come back into the queue, and what has begun there can't be given any more.
+            surplus = len(machine.run_queue) - load.ready - link.given + load.idle - self.idle
+            for _ in range(surplus // 2):
+                if not machine.give(link.host):
+                    break
+                link.given += 1
 
     def place(self, child: StateId) -> None:
         """A state was just created. Lock held."""
