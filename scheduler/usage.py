@@ -16,7 +16,6 @@ class ProcessUsage:
     """Seconds of processor time since it began."""
     resident: int
     """Bytes of memory."""
-    threads: int
 
 
 def usage_of(pid: int) -> ProcessUsage | None:
@@ -25,7 +24,7 @@ def usage_of(pid: int) -> ProcessUsage | None:
         process = psutil.Process(pid)
         with process.oneshot():
             times = process.cpu_times()
-            return ProcessUsage(pid, times.user + times.system, process.memory_info().rss, process.num_threads())
+            return ProcessUsage(pid, times.user + times.system, process.memory_info().rss)
     except psutil.Error:
         return None
 
