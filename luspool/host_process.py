@@ -209,7 +209,7 @@ class _Process:
         place = Place(message.host, StateId(message.root), limits, ProgramFormat(program.pledges), BoardWriter(board))
         host = SpreadHost(place, message.threads, factory, self._events, message.slice_nanoseconds)
         if message.spreads:
-            host.dispatcher.spread_all()
+            host.dispatcher.placement.spreads = True
         if host_of(place.root) == place.host:
             self._program = program
         else:

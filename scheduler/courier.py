@@ -30,10 +30,10 @@ from .idle_report import Report, pack_counts
 from .letters import LetterError
 from .limits import Excess
 from .link import Link, LinkCalls
+from .placement import PATIENCE
 from .protocol import Failure, StateId
 from .records import unpack
 from .ring import RingClosedError, RingError
-from .spread_dispatcher import PATIENCE
 from .spread_host import SpreadHost
 
 _CALM: Final = 2_000_000
@@ -235,6 +235,7 @@ class Courier:
         self._wait_for_room.discard(link)
         self._forget(link.room_fileno())
         with self._dispatcher.lock:
+            self._dispatcher.placement.forget(host)
             self._machine.peer_gone(host, gone.failure_of)
             self._machine.commands += 1
             self._settle()

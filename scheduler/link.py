@@ -42,12 +42,10 @@ class Link:
         "_writer",
         "board",
         "broken",
-        "given",
         "host",
         "is_full",
         "published",
         "reader",
-        "seen",
     )
 
     def __init__(
@@ -76,10 +74,6 @@ class Link:
         """Something waits for room in the ring. Read by the courier."""
         self.broken: str | None = None
         """What the other host did that no honest one does; for the courier, which is woken for it."""
-        self.seen: object = None
-        """The other's load when it was last looked at; under the dispatcher's lock, as the next."""
-        self.given = 0
-        """States given to it since then."""
 
     def flush(self) -> None:
         """Put what was written into the ring, or leave it to whoever is doing so. Never blocks."""

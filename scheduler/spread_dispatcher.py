@@ -1,9 +1,8 @@
 """The dispatcher and ports of a host that is one of several: letters go out, load is shown, states are given away.
 
-Placement: a state starts in its creator's host unless that has more to run than it has executors for. Each host shows
-on its board how many executors sleep and how many states wait for one. A host whose own wait although executors of
-another sleep gives it states that have not begun, until both have as much to do. It looks `PATIENCE`
-after its states began to wait, not before: who creates a worker and waits for it at once is served sooner at home.
+Each host shows on its board how many executors sleep and how many states wait for one; `placement` decides by that how
+many to give away. That is done `PATIENCE` after states began to wait, not before: who creates a worker and waits for it
+at once is served sooner at home.
 
 What is asked of the coordinator has to be out before any letter that is written after it (see `spread`). So the
 question is announced like everything else, letters wait while there are questions that have not been put, and whoever
@@ -22,6 +21,7 @@ from .board import BoardWriter, Load, sum_of
 from .dispatcher import Dispatcher
 from .limits import StateLimits, Usage
 from .link import Link
+from .placement import Placement
 from .port import StatePort
 from .protocol import Delivered, Ended, Failure, Port, StateId, StepResult, Thrown, Waiting
 from .spread import SpecFormat, SpreadMachine
@@ -29,10 +29,6 @@ from .tree import State
 
 _LOOK_EVERY: Final = 1_000_000
 """Nanoseconds between two looks at the other hosts' boards, while there is work. A look takes some microseconds."""
-
-PATIENCE: Final = 1_000_000
-"""Nanoseconds that states wait here before they are given away. Less sends states to other hosts that would have been
-run here sooner; a message to another host and back takes a tenth of this. Guessed."""
 
 
 class SpreadDispatcher(Dispatcher):
@@ -43,12 +39,12 @@ class SpreadDispatcher(Dispatcher):
         "_asks_put",
         "_bans",
         "_look_at",
-        "_next_host",
+        "_may_give",
         "_shown_idle",
         "_specs",
-        "_spreads",
         "_waker",
         "links",
+        "placement",
         "wants_report",
         "wants_share",
     )
@@ -67,6 +63,7 @@ class SpreadDispatcher(Dispatcher):
         self.board = board
         self.links: dict[int, Link] = {}
         """The other hosts, by number. Replaced as a whole when it changes, so it may be read without the lock."""
+        self.placement = Placement()
         self.wants_report = False
         """The courier is to report, if there is nothing to do for a while."""
         self.wants_share = False
@@ -75,10 +72,10 @@ class SpreadDispatcher(Dispatcher):
         self._asks_put = 0
         """As many questions to the coordinator can't be lost any more. Written by the announcer's speaker."""
         self._specs = specs
-        self._spreads = False
         self._bans: dict[str, str] = {}
         self._look_at = 0
-        self._next_host = 0
+        self._may_give = False
+        """A state was created since none was found that could be given away."""
         self._shown_idle = 0
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -86,10 +83,6 @@ class SpreadDispatcher(Dispatcher):
     def waker(self) -> int:
         """A descriptor that is readable when the courier is wanted; read 8 bytes."""
         return self._waker
-
-    def spread_all(self) -> None:
-        """From now on every new state goes to the next host, whatever the load."""
-        self._spreads = True
 
     def ban(self, script: str, why: str) -> None:
         """Start no state of this script any more. Lock held."""
@@ -186,7 +179,7 @@ class SpreadDispatcher(Dispatcher):
         if tree is not None and loads:
             total = sum_of(loads)
             tree.elsewhere = Usage(total.states, total.memory, total.cpu, total.output)
-        if self.machine.run_queue and not self.wants_share and any(load.idle > load.ready for load in loads):
+        if self._may_give and not self.wants_share and any(map(self._surplus, self.links, loads)):
             self.wants_share = True
             self.wake_courier()
 
@@ -197,32 +190,32 @@ class SpreadDispatcher(Dispatcher):
             self.wake_courier()
 
     def share(self) -> None:
-        """Give away what others would start sooner. Lock held; `flush` must follow."""
+        """Give away what others would run sooner. Lock held; `flush` must follow."""
         self.wants_share = False
-        machine = self.machine
-        if self._spreads:
-            return
         for link in self.links.values():
-            load = link.board.load()
-            if load != link.seen:
-                link.seen, link.given = load, 0
-            if load.idle <= load.ready + link.given:
-                continue
-            # What runs counts too: it will come back into the queue, and what has begun there can't be given any more.
-            surplus = len(machine.run_queue) - load.ready - link.given + load.idle - self.idle
-            for _ in range(surplus // 2):
-                if not machine.give(link.host):
-                    break
-                link.given += 1
+            surplus, given = self._surplus(link.host, link.board.load()), 0
+            while given < surplus and self.machine.give(link.host):
+                given += 1
+            if given:
+                self.placement.gave(link.host, given, time.monotonic_ns())
+            if given < surplus:
+                self._may_give = False
+                break
+
+    def _surplus(self, host: int, load: Load) -> int:
+        machine = self.machine
+        own = Load(self.idle, len(machine.run_queue) + len(machine.woken))
+        return self.placement.surplus(host, own, load, time.monotonic_ns())
 
     def place(self, child: StateId) -> None:
         """A state was just created. Lock held."""
-        if self._spreads and child in self.machine.states:
-            hosts = (self.machine.host, *self.links)
-            self._next_host += 1
-            host = hosts[self._next_host % len(hosts)]
-            if host != self.machine.host:
-                self.machine.give_newest(host)
+        if child not in self.machine.states:
+            return
+        self._may_give = True
+        here = self.machine.host
+        host = self.placement.home_of_new((here, *self.links))
+        if host != here:
+            self.machine.give_newest(host)
 
 
 class SpreadPort(StatePort):
