@@ -29,20 +29,17 @@ from typing import Final
 
 from . import wire
 from .blame import USUAL, Blame, RestartBudget, RestartPolicy
-from .board import BoardReader
 from .connection import HostConnection, HostError, HostProtocolError, how_it_died
-from .coordinator import Command, Coordinator, EndBelow, EndForExcess, EndTree, Gone, Joined, RunRoot, Stage, TellWaits
-from .events import TreeOutcome
-from .idle_report import Report, unpack_counts
+from .coordinator import Coordinator, Gone, Joined, Stage
+from .fleet_member import Member
+from .fleet_messages import all_waits, excess_of, message_of, outcome_of, report_of, state_of
 from .input_lease import InputLease, LeaseError, Next
 from .letters import HOST_BITS
-from .limits import MEASURES, Excess
 from .merge import EventMerge, StampError
 from .process import HostProcess
-from .protocol import Exited, Failure, Returned, StateId
-from .records import pack
+from .protocol import Exited, Failure, StateId
 from .ring_table import RingTable
-from .supervisor import Listener, check_hello, check_waits, hello_deadline, not_ready
+from .supervisor import Listener, check_hello, check_waits
 
 _PING_SECONDS: Final = 1.0
 """Or half of `hang_seconds`, if that is less."""
@@ -75,45 +72,6 @@ class FleetOptions:
     hang_seconds: float = HANG_SECONDS
 
 
-class _Member:
-    """A host that was executed."""
-
-    __slots__ = (
-        "answered",
-        "board",
-        "connection",
-        "exit_status",
-        "heard_at",
-        "hello_until",
-        "how",
-        "number",
-        "pinged_at",
-        "process",
-        "read_at",
-        "stuck",
-    )
-
-    def __init__(self, connection: HostConnection) -> None:
-        self.connection = connection
-        self.process = ExitStack()
-        """Gives the process back, if it is ours."""
-        self.number = 0
-        """0 until it has said `Hello`."""
-        self.board: BoardReader | None = None
-        self.hello_until = hello_deadline()
-        self.answered = True
-        """The last ping."""
-        self.pinged_at = 0.0
-        self.heard_at = self.read_at = time.monotonic()
-        """When an event of it came in last, and when it last had read what it was told, or nearly so."""
-        self.stuck: tuple[StateId, Failure] | None = None
-        """The state for which it is killed."""
-        self.how: str | None = None
-        """Why it is killed."""
-        self.exit_status: int | None = None
-        """Once it is dead; it is still here until its last words are passed on."""
-
-
 class Fleet:
     """See `supervisor.Hosts`. Leaving it as a context manager ends all hosts that it has started itself."""
 
@@ -131,7 +89,7 @@ class Fleet:
         self._blame = Blame(options.restarts)
         self._budget = RestartBudget(options.restarts)
         self._rings = RingTable(options.hosts)
-        self._members: dict[HostConnection, _Member] = {}
+        self._members: dict[HostConnection, Member] = {}
         self._restart_at: list[float] = []
         self._last_number = _ROOT_HOST
         self._written = 0
@@ -153,7 +111,7 @@ class Fleet:
 
     def _close(self) -> None:
         for member in self._members.values():
-            self._give_back(member)
+            member.give_back()
         self._rings.close()
 
     # --- what the loop asks --------------------------------------------------------------------------------------
@@ -199,7 +157,7 @@ class Fleet:
             case wire.Pong():
                 member.answered = True
             case wire.Report():
-                self._coordinator.reported(member.number, _report(message))
+                self._coordinator.reported(member.number, report_of(message))
             case wire.Broken():
                 self._accuse(message)
             case _:
@@ -265,7 +223,7 @@ class Fleet:
                     break
         return now
 
-    def _read(self, member: _Member) -> bool:
+    def _read(self, member: Member) -> bool:
         """Take in what a host has written; False if there was nothing."""
         host = member.connection
         has_come = False
@@ -288,18 +246,18 @@ class Fleet:
         for number, message in self._merge.take(until):
             yield by_number[number], message
 
-    def _event(self, member: _Member, message: wire.Message) -> None:
+    def _event(self, member: Member, message: wire.Message) -> None:
         number, coordinator = member.number, self._coordinator
         match message:
             case wire.Failed():
                 is_root = message.is_root and number == _ROOT_HOST
                 self._listener.failed(replace(message, is_root=is_root))
             case wire.RootEnded():
-                coordinator.root_ended(number, _outcome(message))
+                coordinator.root_ended(number, outcome_of(message))
             case wire.Exceeded():
-                coordinator.exceeded(number, _excess(message))
+                coordinator.exceeded(number, excess_of(message))
             case wire.AskEndBelow():
-                coordinator.end_below(number, _state(message.state))
+                coordinator.end_below(number, state_of(message.state))
             case wire.Deadlocked():
                 if coordinator.stage is Stage.DEADLOCKED:
                     check_waits(message)
@@ -319,10 +277,10 @@ class Fleet:
             case _:
                 raise HostProtocolError(f"{type(message).__name__} is out of turn")
 
-    def _end_stuck(self, member: _Member, message: wire.Stuck) -> None:
+    def _end_stuck(self, member: Member, message: wire.Stuck) -> None:
         """A state can't be stopped: its host has to go."""
         kind, text, script = map(wire.clip, (message.kind, message.message, message.script))
-        member.stuck = (_state(message.state), Failure(kind, b"", text, "", script))
+        member.stuck = (state_of(message.state), Failure(kind, b"", text, "", script))
         member.how = "was ended, because a script did not come out of one long call"
         member.connection.process.kill()
         if message.state == ROOT:  # which takes all below it along
@@ -331,8 +289,8 @@ class Fleet:
 
     # --- coming and going ----------------------------------------------------------------------------------------
 
-    def _add(self, host: HostConnection) -> _Member:
-        self._members[host] = _Member(host)
+    def _add(self, host: HostConnection) -> Member:
+        self._members[host] = Member(host)
         host.hears_events = False  # it has nothing to say before its `Start`
         return self._members[host]
 
@@ -356,7 +314,7 @@ class Fleet:
         self._restart_at += [] if at is None else [at]
         return at is not None
 
-    def _join(self, member: _Member) -> None:
+    def _join(self, member: Member) -> None:
         """A host is ready."""
         if member is self._first:
             member.number = _ROOT_HOST
@@ -375,34 +333,26 @@ class Fleet:
         own host by then, and a state that has begun stays where it is."""
         return not self._restart_at and all(member.number for member in self._members.values())
 
-    def _look_at(self, member: _Member, now: float) -> None:
+    def _look_at(self, member: Member, now: float) -> None:
         """See whether a host is silent for too long."""
         host = member.connection
-        if self._what_is_late(member, now):
+        if self._is_late(member, now):
             # We may have waited ourselves, for a reader of the output: what has come meanwhile counts.
             self._hear(member)
         if not host.is_swamped:
             member.read_at = time.monotonic()
-        late = self._what_is_late(member, now)
+        late = self._is_late(member, now)
         if late:
             self.broke(host, HostProtocolError(late))
         elif member.number and member.answered and now >= member.pinged_at + self._ping_seconds:
             member.answered, member.pinged_at = False, now
             host.send(wire.Ping(member.number))
 
-    def _what_is_late(self, member: _Member, now: float) -> str:
-        hang_seconds = self._options.hang_seconds
-        if not member.number:
-            return not_ready() if now >= member.hello_until else ""
-        if not member.answered and now >= member.pinged_at + hang_seconds:
-            return f"it did not answer for {hang_seconds:g} s"
-        if self._merge.speaker == member.number and now >= member.heard_at + hang_seconds:
-            return f"it stopped in the middle of a word for {hang_seconds:g} s"
-        if member.connection.is_swamped and now >= member.read_at + hang_seconds:
-            return f"it read nothing for {hang_seconds:g} s"
-        return ""
+    def _is_late(self, member: Member, now: float) -> str:
+        is_speaking = self._merge.speaker == member.number
+        return member.what_is_late(now, self._options.hang_seconds, is_speaking=is_speaking)
 
-    def _hear(self, member: _Member) -> None:
+    def _hear(self, member: Member) -> None:
         host = member.connection
         host.flush()
         host.control.receive()
@@ -419,7 +369,7 @@ class Fleet:
             if member.number == message.host and member.exit_status is None:
                 self.broke(host, HostProtocolError(f"it wrote to another what no host writes: {message.why}"))
 
-    def _bury(self, member: _Member) -> None:
+    def _bury(self, member: Member) -> None:
         """A host is dead, and all that it had said has been passed on."""
         assert member.exit_status is not None  # noqa: S101  for the type checker
         how = member.how or how_it_died(member.exit_status)
@@ -435,14 +385,14 @@ class Fleet:
                 if other.number:
                     other.connection.send(wire.Ban(script, self._blame.banned[script]))
         self._tell(member, how, running)
-        self._give_back(member)
+        member.give_back()
         if member.number:
             self._merge.remove_host(member.number)
             self._rings.remove_host(member.number)
             self._input.gone(member.number)
             self._coordinator.gone(Gone(member.number, f"the process that ran it {how}", stuck, failure))
 
-    def _tell(self, member: _Member, how: str, running: tuple[str, ...]) -> None:
+    def _tell(self, member: Member, how: str, running: tuple[str, ...]) -> None:
         """Have another host started, if that is due, and say what has happened."""
         if self._coordinator.stage not in (Stage.NEW, Stage.RUNNING):
             return
@@ -455,13 +405,6 @@ class Fleet:
         inside = f" while it ran {', '.join(dict.fromkeys(running))}" if running else ""
         text = f"one of {self._options.hosts} processes {how}{inside}; {then}"
         self._listener.host_died(text, member.connection.diagnostics())
-
-    def _give_back(self, member: _Member) -> None:
-        member.process.close()
-        member.connection.drop_unsent()
-        if member.board is not None:
-            member.board.close()
-            member.board = None
 
     # --- what follows --------------------------------------------------------------------------------------------
 
@@ -480,9 +423,10 @@ class Fleet:
         coordinator.commands.clear()
         for number, command in commands:
             if number in by_number:
-                self._command(by_number[number], number, command)
+                rings = self._rings.take(number, command.host) if isinstance(command, Joined) else ()
+                by_number[number].send(message_of(command), rings)
         if self._waits and coordinator.stage is not Stage.DEADLOCKED:
-            self._listener.deadlocked(_together(list(self._waits.values())))
+            self._listener.deadlocked(all_waits(list(self._waits.values())))
             self._waits.clear()
         for failure in coordinator.failures:
             kind, message, script = map(wire.clip, (failure.kind, failure.message, failure.script))
@@ -492,24 +436,6 @@ class Fleet:
             outcome = coordinator.outcome
             is_exit = isinstance(outcome, Exited)
             self.ended = wire.TreeEnded(is_exit, outcome.status if isinstance(outcome, Exited) else 0)
-
-    def _command(self, host: HostConnection, number: int, command: Command) -> None:
-        match command:
-            case RunRoot():
-                host.send(wire.Run())
-            case Joined():
-                host.send(wire.Join(command.host), self._rings.take(number, command.host))
-            case Gone():
-                failure = b"" if command.failure is None else pack(command.failure)
-                host.send(wire.Gone(command.host, wire.clip(command.how), command.stuck or 0, failure))
-            case EndBelow():
-                host.send(wire.EndBelow(command.state))
-            case EndForExcess():
-                host.send(wire.EndForExcess(command.excess.kind, command.excess.limit, command.excess.value))
-            case TellWaits():
-                host.send(wire.TellWaits())
-            case EndTree():
-                host.send(wire.EndTree())
 
     def _serve_input(self, by_number: dict[int, HostConnection]) -> None:
         lease = self._input
@@ -521,39 +447,3 @@ class Fleet:
             if number in by_number:
                 by_number[number].send(wire.Input(data))
         lease.deliveries.clear()
-
-
-def _state(number: int) -> StateId:
-    if number <= 0:
-        raise HostProtocolError(f"there is no state {number}")
-    return StateId(number)
-
-
-def _report(message: wire.Report) -> Report:
-    try:
-        sent, received = unpack_counts(message.sent), unpack_counts(message.received)
-    except ValueError as error:
-        raise HostProtocolError(str(error)) from error
-    return Report(sent, received, message.commands, message.asks, message.is_timed)
-
-
-def _outcome(message: wire.RootEnded) -> TreeOutcome:
-    match message.kind:
-        case "returned":
-            return Returned()
-        case "exited":
-            return Exited(message.status)
-        case kind:
-            return Failure(kind, b"", "", "", "")  # it has been reported by its host
-
-
-def _excess(message: wire.Exceeded) -> Excess:
-    if message.kind not in MEASURES:
-        raise HostProtocolError(f"there is no limit '{message.kind}'")
-    return Excess(message.kind, message.limit, message.value, is_of_tree=True)
-
-
-def _together(parts: list[wire.Deadlocked]) -> wire.Deadlocked:
-    """The waits of several hosts, in the order in which their hosts and their states came to be."""
-    records = sorted((record for part in parts for record in part.records()), key=lambda record: record.state)
-    return wire.Deadlocked.of(sum(part.waiting for part in parts), records)

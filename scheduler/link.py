@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .board import BoardReader
+from .peer import Peer
 from .ring import RingClosedError, RingEnd, RingError, RingReader, RingWriter
-from .spread import Peer
 
 
 class LinkCalls(NamedTuple):

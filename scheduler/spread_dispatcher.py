@@ -21,10 +21,11 @@ from .board import BoardWriter, Load, sum_of
 from .dispatcher import Dispatcher
 from .limits import StateLimits, Usage
 from .link import Link
+from .moving import SpecFormat
 from .placement import Placement
 from .port import StatePort
 from .protocol import Delivered, Ended, Failure, Port, StateId, StepResult, Thrown, Waiting
-from .spread import SpecFormat, SpreadMachine
+from .spread import SpreadMachine
 from .tree import State
 
 _LOOK_EVERY: Final = 1_000_000

@@ -16,8 +16,9 @@ from .events import HostEvents
 from .executor import Factory
 from .host import Host
 from .limits import Limits
+from .moving import SpecFormat
 from .protocol import StateId
-from .spread import SpecFormat, SpreadMachine
+from .spread import SpreadMachine
 from .spread_dispatcher import SpreadDispatcher
 
 

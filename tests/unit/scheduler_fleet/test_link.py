@@ -7,9 +7,9 @@ import pytest
 
 from luspool.scheduler.board import create_board
 from luspool.scheduler.link import Link, LinkCalls
+from luspool.scheduler.peer import Peer
 from luspool.scheduler.ring import RingReader, RingWriter, create_ring
 from luspool.scheduler.ring_memory import map_memory
-from luspool.scheduler.spread import Peer
 
 LIMIT = 1 << 20
 
@@ -21,7 +21,7 @@ class Scene:
         self.words, self._data = map_memory(out_writer.memory)
         board = create_board()
         os.close(board.writer)
-        self.peer = Peer()
+        self.peer = Peer(2)
         self.has_asked = True
         self.wakes = 0
         calls = LinkCalls(lambda: self.has_asked, self.wake)
