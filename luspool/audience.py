@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -49,6 +50,9 @@ class Audience:
         self._streams[stream] += data
         if sum(map(len, self._streams.values())) > self._limits.tree.output:
             raise HostProtocolError("the process that runs the scripts wrote more than it may")
+
+    def notice(self, text: str) -> None:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def read_input(self) -> bytes:
         chunk, self._stdin = self._stdin[: wire.INPUT_PIECE], self._stdin[wire.INPUT_PIECE :]

@@ -152,6 +152,13 @@ def _luspool() -> None:
     help="Where workers start: near their creators if there is room, or each in the next process. [near]",
 )
 @click.option(
+    "--wall",
+    type=click.Choice(["strict", "best-effort", "off"]),
+    envvar="LUSPOOL_WALL",
+    help="What the operating system adds around scripts: all of it or an error, what there is, or nothing. "
+    "[strict where the system can]",
+)
+@click.option(
     "--slice",
     "slice_nanoseconds",
     callback=_read(parse_slice),
@@ -172,6 +179,7 @@ def run(  # noqa: PLR0913  click passes each option by its name
     hosts: int | None,
     threads: int | None,
     placement: str,
+    wall: str | None,
     slice_nanoseconds: int | None,
     limits: Limits,
     strict_globals: bool,
@@ -212,6 +220,7 @@ def run(  # noqa: PLR0913  click passes each option by its name
         limits,
         strict_globals,
         placement == "spread",
+        wall or "",
         verbosity or 0,
     )
     prepared = click.get_current_context().find_object(Prepared)

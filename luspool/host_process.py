@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .errors import UsageError
+from .host_wall import put_up
 from .preemption import chosen_mechanism
 from .program_format import ProgramFormat
 from .request import Request
@@ -182,11 +183,10 @@ class _Process:
     def _start(self, message: wire.Start) -> None:
         request = Request.unpack(message.program)
         self._events.has_stamps = message.host != 0
-        if host_of(StateId(message.root)) == message.host:  # what can't be had here can't be had elsewhere
-            try:
-                chosen_mechanism()
-            except UsageError as error:
-                self._refuse(request, str(error))
+        try:
+            chosen_mechanism()
+        except UsageError as error:
+            self._refuse(message, request, str(error))
         program = Program(
             path=request.path,
             source=request.source,
@@ -196,13 +196,14 @@ class _Process:
         )
         factory = Sandbox(os.environ).new_state
         if message.host:
-            self._start_with_others(message, program, factory)
+            self._start_with_others(message, request, program, factory)
             return
         self._host = Host(message.threads, factory, self._events, slice_nanoseconds=message.slice_nanoseconds)
+        self._put_up_wall(message, request, program)
         self._host.start()
         self._host.create_root(program, message.limits())
 
-    def _start_with_others(self, message: wire.Start, program: Program, factory: Factory) -> None:
+    def _start_with_others(self, message: wire.Start, request: Request, program: Program, factory: Factory) -> None:
         """Be one of several hosts."""
         (board,) = self._control.take_descriptors(1)
         limits = message.limits()
@@ -214,6 +215,7 @@ class _Process:
             self._program = program
         else:
             host.join_tree()
+        self._put_up_wall(message, request, program)
         host.start()
         self._host = host
 
@@ -230,14 +232,35 @@ class _Process:
 
         self._courier = Courier(self._control, host, obey)
 
-    def _refuse(self, request: Request, problem: str) -> NoReturn:
-        """This process can't be what was asked for: the program is over before it has begun."""
+    def _put_up_wall(self, message: wire.Start, request: Request, program: Program) -> None:
+        """Nothing that a script does happens before, and no other thread is there yet."""
+        try:
+            notice = put_up(request.wall, program.pledges, message.limits().tree, message.threads)
+        except UsageError as error:
+            self._refuse(message, request, str(error))
+        if notice and _is_first(message):
+            self._events.send(wire.Notice(wire.clip(notice)))
+
+    def _refuse(self, message: wire.Start, request: Request, problem: str) -> NoReturn:
+        """This process can't be what was asked for: the program is over before it has begun.
+
+        What can't be had in the root's host can't be had in others: it speaks for them, and they wait for the end.
+        """
+        while not _is_first(message) and self._control.is_open:
+            select.select([self._control], [], [])
+            if any(isinstance(one, wire.EndTree | wire.Shutdown) for one in self._control.receive()):
+                os._exit(_DONE)
         self._events.send(wire.Failed("usage", wire.clip(problem), "", wire.clip(request.path), is_root=True))
         if self._events.has_stamps:
             self._events.send(wire.RootEnded("usage", 0))
         else:
             self._events.send(wire.TreeEnded(exited=False, status=0))
         os._exit(_DONE)
+
+
+def _is_first(message: wire.Start) -> bool:
+    """Whether the root will live here."""
+    return host_of(StateId(message.root)) == message.host
 
 
 def _close(host: Host) -> None:

@@ -27,6 +27,11 @@ def failure_text(report: wire.Failed, limits: Limits, *, brief: bool, debug: boo
     return "\n".join([f"luspool: {first}", *map(_indent, more), *map(_indent, report.traceback.splitlines())])
 
 
+def notice_text(text: str) -> str:
+    """What a host says about itself: on one line, whatever it says."""
+    return f"luspool: {' '.join(text.split())}"
+
+
 def stuck_text(report: wire.Stuck, limits: Limits, *, brief: bool) -> str:
     """A state that nothing but the end of its process could end."""
     message = _explained(report, limits)

@@ -11,21 +11,32 @@ from .scheduler import records
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The main script, its arguments (byte strings) and what it may do. `pledges` is JSON of a pledge set's data."""
+    """The main script, its arguments (byte strings) and what it may do. `pledges` is JSON of a pledge set's data.
+
+    `wall` is a `sandbox.wall.Mode`, or "": strict, but go on and say so where this system has no such wall.
+    """
 
     path: str
     source: bytes
     arguments: tuple[bytes, ...]
     pledges: str
     strict_globals: bool
+    wall: str
     values: bytes = b""
     """The arguments in the message codec's form, where they are other values than byte strings; instead of these."""
 
     @classmethod
-    def of(
-        cls, path: str, source: bytes, arguments: tuple[bytes, ...], pledges: PledgeSet, strict_globals: bool
+    def of(  # noqa: PLR0913  what a program is
+        cls,
+        path: str,
+        source: bytes,
+        arguments: tuple[bytes, ...],
+        pledges: PledgeSet,
+        *,
+        strict_globals: bool,
+        wall: str = "",
     ) -> Request:
-        return cls(path, source, arguments, json.dumps(to_wire(pledges)), strict_globals)
+        return cls(path, source, arguments, json.dumps(to_wire(pledges)), strict_globals, wall)
 
     def pack(self) -> bytes:
         """For the way to a host."""

@@ -43,6 +43,8 @@ class RunOptions:
     strict_globals: bool
     spreads: bool
     """Every new state goes to the next host."""
+    wall: str
+    """A `sandbox.wall.Mode`; "": strict where this system can."""
     verbosity: int
     """Below 0: one line for each error. Above 0: also what is run, and how."""
 
@@ -63,6 +65,9 @@ class _Audience:
         if limit != UNLIMITED:
             text = _overdue_text(display_name(self._options.script), self._options.limits)
             self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
+
+    def notice(self, text: str) -> None:
+        self._streams.say(report.notice_text(text))
 
     def stuck(self, stuck: wire.Stuck) -> None:
         self._verdict.stuck(stuck)
@@ -94,7 +99,12 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     pledges = pledge_set(options.held, options.ceiling)
     source = read_script(options.script, interrupts.blocking, options.limits.state.source)
     request = Request.of(
-        display_name(options.script), source, options.arguments, pledges, strict_globals=options.strict_globals
+        display_name(options.script),
+        source,
+        options.arguments,
+        pledges,
+        strict_globals=options.strict_globals,
+        wall=options.wall,
     )
     streams = StandardStreams(interrupts.blocking)
     if options.verbosity > 0:

@@ -61,12 +61,16 @@ class Runtime:
         hosts: int = 1,
         threads: int | None = None,
         placement: Literal["near", "spread"] = "near",
+        wall: Literal["strict", "best-effort", "off"] | None = None,
         function_threads: int = _DEFAULT_FUNCTION_THREADS,
         limits: Limits = _DEFAULT_LIMITS,
     ) -> None:
         """The states of one script and its workers run in `hosts` processes, with `threads` each (default: as many as
         there are processors for all together). A worker starts in its creator's process unless that is busy and
         another is not (`near`), or each in the next process (`spread`).
+
+        `wall` is what the operating system adds around these processes: all of it or an error, what there is, or
+        nothing. By default all of it where the system can; where it can't, a RuntimeWarning says what is missing.
 
         A script whose pledges allow `host:NAME` calls `functions[NAME]` as `host.NAME(...)`, with copies of its
         arguments, and gets a copy of what it returns; a tuple is several results. An exception becomes an error of the
@@ -80,6 +84,7 @@ class Runtime:
             raise UsageError(f"a runtime has from 1 to {MAX_HOSTS} hosts, not {hosts}")
         self._hosts = hosts
         self._spreads = placement == "spread"
+        self._wall = wall or ""
         self._threads = max(1, len(os.sched_getaffinity(0)) // hosts) if threads is None else threads
         self._function_threads = function_threads
         if self._threads < 1 or function_threads < 1:
@@ -128,7 +133,8 @@ class Runtime:
         self._refuse_if_closed()
         name = os.fspath(script)
         rights = pledge_set(tuple(pledges), tuple(allow))
-        request = Request.of(name, self._read(name, source), (), rights, strict_globals)
+        text = self._read(name, source)
+        request = Request.of(name, text, (), rights, strict_globals=strict_globals, wall=self._wall)
         program = replace(request, values=self._encoded(name, arguments)).pack()
         start = wire.Start.of(self._threads, DEFAULT_SLICE_NANOSECONDS, self._limits, program, spreads=self._spreads)
         functions = FunctionPool(self._functions, rights, self._function_threads, self._limits.state.message)

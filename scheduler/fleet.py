@@ -93,6 +93,7 @@ class Fleet:
         self._restart_at: list[float] = []
         self._last_number = _ROOT_HOST
         self._written = 0
+        self._has_noticed = False
         self._waits: dict[int, wire.Deadlocked] = {}
         self._first = self._add(HostConnection(first))
         with ExitStack() as undo:
@@ -170,7 +171,10 @@ class Fleet:
         member = self._members.get(host)
         if member is not None:
             try:
-                self._event(member, message)
+                if isinstance(message, wire.Notice):
+                    self._notice(member, message)
+                else:
+                    self._event(member, message)
             except HostProtocolError as problem:
                 self.broke(host, problem)
         self._carry_on()
@@ -276,6 +280,12 @@ class Fleet:
                     raise HostProtocolError(str(problem)) from problem
             case _:
                 raise HostProtocolError(f"{type(message).__name__} is out of turn")
+
+    def _notice(self, member: Member, message: wire.Notice) -> None:
+        if self._has_noticed or member is not self._first:
+            raise HostProtocolError("it says what is not its to say")
+        self._has_noticed = True
+        self._listener.notice(message.text)
 
     def _end_stuck(self, member: Member, message: wire.Stuck) -> None:
         """A state can't be stopped: its host has to go."""

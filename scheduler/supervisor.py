@@ -68,6 +68,9 @@ class Listener(Protocol):
     def started(self) -> None:
         """The program is on its way to a host that is ready: first of all, and once."""
 
+    def notice(self, text: str) -> None:
+        """Something that the user has to know of how the program is run."""
+
     def write(self, stream: int, data: bytes) -> None:
         """Write to standard output (1) or standard error (2), all of it, blocking for as long as it takes."""
 
@@ -304,6 +307,7 @@ class SoleHost:
         self.connections = (self._host,)
         self.ended: wire.TreeEnded | None = None
         self.wants_input = False
+        self._has_noticed = False
 
     def due(self) -> float | None:
         return self._hello_until
@@ -334,6 +338,9 @@ class SoleHost:
 
     def event(self, host: HostConnection, message: wire.Message) -> None:
         match message:
+            case wire.Notice() if not self._has_noticed:
+                self._has_noticed = True
+                self._listener.notice(message.text)
             case wire.WantInput():
                 self.wants_input = True
             case wire.Failed():
@@ -348,7 +355,7 @@ class SoleHost:
             case wire.TreeEnded():
                 self.ended = message
             case _:
-                self.broke(host, HostProtocolError(f"{type(message).__name__} where there is no other host"))
+                self.broke(host, HostProtocolError(f"{type(message).__name__} is out of turn"))
 
     def wrote(self, data: bytes) -> bytes:
         return data

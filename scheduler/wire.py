@@ -20,7 +20,7 @@ from .records import pack, unpack
 
 __all__ = ["Decoder", "Message", "WireError", "encode"]  # what others know of `framing`, with all that is below
 
-VERSION = 3
+VERSION = 4
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -204,6 +204,15 @@ class Shutdown(Message):
 
     KIND = ord("Q")
     LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Message):
+    """Host to supervisor, at most once, and before its program begins: something that the user has to know."""
+
+    text: str
+    KIND = ord("n")
+    LIMIT = TEXT_LIMIT + _FIELD_HEADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +439,7 @@ CONTROL: tuple[type[Message], ...] = (Hello, Pong, Report, Broken)
 
 EVENTS: tuple[type[Message], ...] = (
     Stamp,
+    Notice,
     Output,
     WantInput,
     InputLeft,

@@ -33,8 +33,12 @@ from luspool.scheduler import (
     courier, dispatcher, letters, link, port, ring, spread, spread_dispatcher, wire,
 )
 
+def limit(kind, value):
+    if resource.getrlimit(kind)[0] == resource.RLIM_INFINITY:  # there is no wall yet, which would refuse it
+        resource.setrlimit(kind, (value, value))
+
 def die():
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(resource.RLIMIT_CORE, 0)
     signal_here = lambda number: signal.pthread_kill(threading.get_ident(), number)
     {manner}
 
@@ -82,9 +86,11 @@ MANNERS = (
     Manner(
         "no memory (SIGABRT)",
         "sys.setswitchinterval(100)\n"  # no other thread is to go on meanwhile
-        "    resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))\n"
+        "    limit(resource.RLIMIT_DATA, 1 << 30)\n"
+        "    kept = []\n"
         "    try:\n"
-        "        bytearray(1 << 30)\n"
+        "        while True:\n"
+        "            kept.append(bytes(1 << 28))  # which nobody touches\n"
         "    except MemoryError:\n"
         "        os.abort()",  # as C code does that gets no memory
         "was ended by signal 6 (SIGABRT)",
@@ -104,6 +110,9 @@ class Recorder:
 
     def started(self) -> None:
         pass
+
+    def notice(self, text: str) -> None:
+        raise AssertionError(text)
 
     def write(self, stream: int, data: bytes) -> None:
         self.output += data

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from luspool.scheduler import fleet, wire
+from luspool.scheduler import fleet_member, wire
 from luspool.scheduler.blame import RestartPolicy
 from luspool.scheduler.connection import HostError
 from luspool.scheduler.fleet import HANG_SECONDS
@@ -229,7 +229,7 @@ def hello_until(monkeypatch, doomed):
     """Only the host that was started as number `doomed` has little time to be ready."""
     numbers = itertools.count()
     monkeypatch.setattr(
-        fleet, "hello_deadline", lambda: time.monotonic() + (0.1 if next(numbers) == doomed else LONGEST)
+        fleet_member, "hello_deadline", lambda: time.monotonic() + (0.1 if next(numbers) == doomed else LONGEST)
     )
 
 
