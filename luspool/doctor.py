@@ -14,6 +14,7 @@ import lupa.lua55
 from . import __version__
 from .limit_options import LIMIT_OPTIONS
 from .preemption import chosen_mechanism, why_chosen
+from .sandbox.wall import landlock, trial
 from .scheduler.limits import Limits
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import UNLIMITED, format_duration
@@ -32,7 +33,13 @@ class Fact:
 
 def examine() -> Mapping[str, Mapping[str, Fact]]:
     """All facts, by section and name. UsageError where the environment asks for what can't be had."""
-    return {"versions": _versions(), "machine": _machine(), "preemption": _preemption(), "limits": _limits()}
+    return {
+        "versions": _versions(),
+        "machine": _machine(),
+        "preemption": _preemption(),
+        "wall": _wall(),
+        "limits": _limits(),
+    }
 
 
 def as_text(sections: Mapping[str, Mapping[str, Fact]]) -> str:
@@ -80,6 +87,26 @@ _MECHANISMS = {
     "signal": "costs nothing until a slice is over",
     "hook": "portable, but loops run 2 to 3 times slower",
 }
+
+
+def _wall() -> dict[str, Fact]:
+    layers = trial()
+    missing = sum(not layer.present for layer in layers)
+    mode = "best-effort" if missing else "strict"
+    text = f"{mode}: {f'{missing} of {len(layers)} layers are missing' if missing else 'all layers are there'}"
+    facts = {"by-default": Fact(mode, text)}
+    for layer in layers:
+        name = layer.name.lower().replace(" ", "-")
+        facts[name] = Fact(layer.detail, layer.detail) if layer.present else Fact(None, f"missing: {layer.detail}")
+    return {**facts, "landlock-abi": _landlock_abi()}
+
+
+def _landlock_abi() -> Fact:
+    try:
+        version = landlock.abi()
+    except OSError as error:
+        return Fact(None, f"missing: {error.strerror}")
+    return Fact(version, str(version))
 
 
 def _limits() -> dict[str, Fact]:

@@ -56,11 +56,6 @@ def abi() -> int:
         raise
 
 
-def probe() -> str:
-    """What the kernel can restrict, in words. As `abi`."""
-    return _words(abi())
-
-
 def _words(version: int) -> str:
     kinds = ["files"]
     if version >= _NETWORK_ABI:
@@ -71,7 +66,8 @@ def _words(version: int) -> str:
 
 
 def enforce(readable: Iterable[str], writable: Iterable[str]) -> str:
-    """Close all files but those at and beneath these absolute paths, for good. As `probe`.
+    """Close all files but those at and beneath these absolute paths, for good; in words what the kernel
+    restricts. OSError as `abi`.
 
     This thread and those that it starts are bound, so there must be no other. Paths that do not exist are left out.
     See `openings` for those that lead into the kernel's own trees.

@@ -17,7 +17,6 @@ from .numbers import architecture
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
-_PR_GET_NO_NEW_PRIVS: Final = 39
 
 _CAPABILITIES_VERSION: Final = 0x20080522
 _CAP_DAC_OVERRIDE: Final = 1 << 1
@@ -72,12 +71,6 @@ def hide_memory() -> str:
 def no_new_privileges() -> str:
     """No program can be executed with more rights. The kernel wants it before it takes filters from ordinary users."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    return "for good"
-
-
-def probe_no_new_privileges() -> str:
-    """Whether the kernel knows it."""
-    _prctl(_PR_GET_NO_NEW_PRIVS, 0)
     return "for good"
 
 

@@ -17,7 +17,7 @@ import struct
 from typing import Final
 
 from . import kernel
-from .filter import KILL_PROCESS, HasBit, NoneOfBits, Null, OneOf, Rules, program
+from .filter import HasBit, NoneOfBits, Null, OneOf, Rules, program
 from .numbers import architecture
 
 _PLAIN: Final = """
@@ -50,9 +50,7 @@ _IOCTL: Final = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Not TIOCSTI: it types at the user's terminal."""
 _PR_SET_NAME: Final = 15
 
-_PR_GET_SECCOMP: Final = 21
 _SET_MODE_FILTER: Final = 1
-_GET_ACTION_AVAILABLE: Final = 2
 
 
 def rules(pid: int, *, writing: bool) -> Rules:
@@ -74,16 +72,9 @@ def rules(pid: int, *, writing: bool) -> Rules:
     }
 
 
-def probe() -> str:
-    """What the kernel can do, in words. OSError where it can't filter."""
-    numbers = architecture().numbers
-    kernel.call(numbers["prctl"], _PR_GET_SECCOMP, 0, 0, 0, 0)
-    kernel.call(numbers["seccomp"], _GET_ACTION_AVAILABLE, 0, kernel.buffer(struct.pack("=I", KILL_PROCESS)))
-    return "an allow-list of system calls"
-
-
 def enforce(*, writing: bool) -> str:
-    """Put the allow-list over this thread and all that it starts, for good. As `probe`.
+    """Put the allow-list over this thread and all that it starts, for good; in words. OSError where the kernel
+    can't filter.
 
     The process must have no new privileges. A fork would be outside of what `tgkill` allows, but there can't be any.
     """

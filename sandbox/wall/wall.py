@@ -92,15 +92,6 @@ class Wall:
         )
 
 
-def probe() -> tuple[Layer, ...]:
-    """What this kernel has of the layers that not every kernel has. Changes nothing; needs no rights."""
-    return (
-        _tried("no new privileges", process.probe_no_new_privileges),
-        _tried("Landlock", landlock.probe),
-        _tried("seccomp", seccomp.probe),
-    )
-
-
 def _tried(name: str, action: Callable[[], str]) -> Layer:
     try:
         return Layer(name, True, action())

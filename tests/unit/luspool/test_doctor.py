@@ -9,6 +9,7 @@ import pytest
 from luspool import doctor, preemption
 from luspool.errors import UsageError
 from luspool.sandbox.preemption import VARIABLE, mechanism
+from luspool.sandbox.wall import Layer, landlock
 
 
 @pytest.fixture
@@ -36,6 +37,22 @@ def test_the_facts_are_those_of_this_machine():
     assert told["limits"]["memory"] == 64 * 1024**2
     assert told["limits"]["time"] is None
     assert told["versions"]["lua"] == "5.5"
+
+
+def test_the_wall_is_that_of_this_kernel():
+    """Landlock and seccomp are on the machines that run these tests."""
+    told = json.loads(doctor.as_json(doctor.examine()))["wall"]
+    assert told["by-default"] == "strict"
+    assert told["landlock-abi"] == landlock.abi()
+    assert None not in told.values()
+
+
+def test_a_layer_that_is_missing_is_null_for_programs_and_a_reason_for_people(monkeypatch):
+    monkeypatch.setattr(doctor, "trial", lambda: (Layer("no new privileges", True, "x"), Layer("Landlock", False, "y")))
+    facts = doctor.examine()
+    told = json.loads(doctor.as_json(facts))["wall"]
+    assert (told["by-default"], told["no-new-privileges"], told["landlock"]) == ("best-effort", "x", None)
+    assert "missing: y" in doctor.as_text(facts)
 
 
 @pytest.mark.usefixtures("_chosen_anew")
