@@ -140,7 +140,7 @@ def test_a_cancelled_worker_is_no_error(luspool):
 @pytest.mark.parametrize(("limit", "of_tree"), [("cpu", ""), ("timeout", " for the whole program")])
 def test_a_state_that_cannot_be_stopped_costs_its_process_and_what_was_printed_is_there(luspool, limit, of_tree):
     luspool.write(main=f'print("before") {STUCK}')
-    result = run(luspool, f"--{limit}", "150ms", "--memory", "unlimited", "main.lus")
+    result = run(luspool, f"--{limit}", "500ms", "--memory", "unlimited", "main.lus")
     assert (result.returncode, result.stdout) == (124, "before\n")
     first, second = result.stderr.splitlines()
     assert re.fullmatch(rf"luspool: .* limit exceeded: .*{of_tree} \(raise it with --{limit}\)", first), first

@@ -51,10 +51,14 @@ class Recorder:
         self.heard: list[object] = []
         self.failed = self.deadlocked = self.stuck = self.heard.append
         self.is_started = False
+        self.notices = []
         self._chunks = list(chunks)
 
     def started(self) -> None:
         self.is_started = True
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def write(self, stream: int, data: bytes) -> None:
         self.heard.append((stream, data))
@@ -236,7 +240,8 @@ def test_only_the_end_of_long_diagnostics_is_kept():
         ("send(wire.WantInput()); signal.pause()", "another version"),
         (HELLO + "send(wire.Hello(wire.VERSION)); signal.pause()", "Hello twice"),
         (HELLO + "send(wire.Output(3, b'x')); signal.pause()", "stream 3"),
-        (HELLO + "send(wire.Stamp(1, 1)); signal.pause()", "no other host"),
+        (HELLO + "send(wire.Stamp(1, 1)); signal.pause()", "Stamp is out of turn"),
+        (HELLO + "for _ in range(2): send(wire.Notice('x'))\nsignal.pause()", "Notice is out of turn"),
         (HELLO + "send(wire.Deadlocked(1, (b'x',))); signal.pause()", "broke its protocol"),
         (HELLO + "events.sendall(b'GET / HTTP/1.1'); signal.pause()", "no message of kind 71"),
         (HELLO + "events.sendall(b'O' + bytes([255] * 4)); signal.pause()", "4294967295 bytes"),
