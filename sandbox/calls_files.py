@@ -1,4 +1,4 @@
-"""Host calls of lua/io.lua, lua/os.lua and `print`: files, standard streams, environment variables."""
+"""Host calls of lua/io.lua, lua/os.lua and `print`: files, standard streams, environment variables, and random bytes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def _getenv(door: Door, name: bytes) -> bytes | None:
     door.decide("env", variable)
     value = door.shared.environment.get(variable)
     return None if value is None else encode(value)
+
+
+def _random(_: Door) -> bytes:
+    return os.urandom(16)
 
 
 def _write(door: Door, stream: int, data: bytes) -> None:
@@ -89,6 +93,7 @@ def _close(door: Door, number: int) -> bool:
 
 FILE_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.GETENV: _getenv,
+    Operation.RANDOM: _random,
     Operation.WRITE: _write,
     Operation.FILE_OPEN: _open,
     Operation.FILE_READ: _read,

@@ -8,6 +8,8 @@ and each state keeps its `Chunk`.
 
 from __future__ import annotations
 
+import os
+import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -101,6 +103,9 @@ def _source(part: str) -> bytes:
     return operations.as_lua() + library()[part]
 
 
+_SEEDS: Final = struct.Struct("=qq")
+"""What a state's `math.random` begins with."""
+
 _core_lock: Final = threading.Lock()
 
 
@@ -146,6 +151,7 @@ def new_interpreter(
         native,
         min(message_limit, _LARGEST_MESSAGE),
         memory_limit,
+        *_SEEDS.unpack(os.urandom(_SEEDS.size)),
         mode="B",
     )
     return runtime, start, drive, waiting_at, free

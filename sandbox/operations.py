@@ -49,6 +49,7 @@ class Operation(IntEnum):
     TRANSCODE = auto()
     # the outside
     GETENV = auto()
+    RANDOM = auto()
     WRITE = auto()
     FILE_OPEN = auto()
     FILE_READ = auto()

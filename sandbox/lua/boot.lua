@@ -3,7 +3,7 @@
 --
 -- A state is small because most parts come only when they are needed: a lazy part is fetched from the host as
 -- bytecode that was compiled there, the first time that one of its names is used.
-local core, door, is_worker, native_library, message_limit, memory_limit = ...
+local core, door, is_worker, native_library, message_limit, memory_limit, seed, second_seed = ...
 local born = _G
 
 local raw = core.raw()
@@ -15,9 +15,9 @@ local string_find = raw.string_find
 local native = native_library and package.loadlib(native_library, "luspool_open")()
 local coroutines = core.coroutines(raw, native)
 if not native then door = core.portable(raw, door, coroutines) end
-local kinds = core.kinds(raw)
-raw.public_type, raw.public_tostring = kinds.type, kinds.text
 local parts = {}
+local kinds = core.kinds(raw, parts)
+raw.public_type, raw.public_tostring = kinds.type, kinds.text
 local environment = core.base(raw, kinds, door, parts)
 environment.error = coroutines.error or error
 environment.getmetatable, environment.ipairs, environment.pairs = getmetatable, ipairs, pairs
@@ -111,18 +111,25 @@ string.dump = parts.absent("string.dump")
 
 -- What can stay inside one call of C for ever is replaced: the pattern functions, and calls that are done in pieces where
 -- they are long. Without the native module the replacements come with the first look for one of them.
-local function in_pieces(name, ...) return parts.bounded[name](...) end
+-- Formats that would show an address are not Lua's affair either.
+local function otherwise(name, ...) return parts[name == "format" and "identity" or "bounded"][name](...) end
 local function replace(library, names, part)
   for name in raw.string_gmatch(names, "%a+") do
-    library[name] = native and (native[name] or native.guard(name, library[name], in_pieces))
+    library[name] = native and (native[name] or native.guard(name, library[name], otherwise))
   end
   return lazy_library(library, native and part or "guarded_" .. part)
 end
 if not native then parts.own = { upper = string.upper, lower = string.lower } end -- for guards.lua; `raw` is full
-environment.string = replace(string, native and "find match gmatch gsub rep"
+environment.string = replace(string, native and "find match gmatch gsub rep format"
   or "find match gmatch gsub rep format reverse upper lower", "strings")
 environment.table = replace(table, "insert remove move concat sort", "tables")
 environment.math, environment.utf8 = math, utf8
+
+-- Lua makes its own seed from the time and an address of the stack, and `randomseed` would give that away.
+local reseed = math.randomseed
+reseed(seed, second_seed)
+function math.randomseed(...) return parts.rare.randomseed(reseed, ...) end
+
 environment.coroutine = lazy_library({}, "coroutine_library")
 environment.debug = lazy_library({}, "failure")
 environment.host = lazy_library({}, "host")

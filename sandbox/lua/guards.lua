@@ -17,7 +17,7 @@ local LARGE <const> = 100000 -- bytes, for which garbage may have to be collecte
 local SMALL <const> = 1000   -- bytes, that are not worth counting
 
 -- How the errors of these functions begin; any other is of a metamethod and stays as it is.
-local BEGINNINGS <const> = "bad argument #|wrong number of|invalid value %(|resulting string|object length|too many"
+local BEGINNINGS <const> = "bad argument #|wrong number of|invalid value %(|resulting string|object length|too many|invalid conversion|invalid format"
 
 local function settle(name, ok, ...)
   if ok then return ... end
@@ -141,7 +141,19 @@ function guards.rep(...)
   return failing("rep", rep, ...)
 end
 
+--- Whether `string.format` might show an address; identity.lua knows.
+local function may_show_address(format, ...)
+  if type(format) == "string" and string_find(format, "p", 1, true) then return true end
+  local values = { ... }
+  for i = 1, select("#", ...) do
+    local kind = type(values[i])
+    if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "nil" then return true end
+  end
+  return false
+end
+
 function guards.format(...)
+  if may_show_address(...) then return counted(parts.identity.format(...)) end
   return counted(failing("format", raw.string_format, ...))
 end
 

@@ -3,7 +3,7 @@
 -- get at such a metatable (`__metatable` locks it), so it can't forge a value of the kind; the value's data lie in a weak
 -- side table, so there is nothing in the table itself to read or to overwrite. A real userdata would be as safe, but stock
 -- Lua has no way to make one from inside.
-local raw = ...
+local raw, parts = ...
 local error, type, select, rawget, tostring = raw.error, raw.type, raw.select, raw.rawget, raw.tostring
 local type_names, getmetatable = raw.type_names, raw.getmetatable
 
@@ -19,11 +19,16 @@ local function public_type(...)
 end
 
 --- What `tostring` is for scripts. A `__tostring` metamethod is called from Lua rather than from C, so it may wait.
---- `level` as for `error`, counted from the caller.
+--- Where Lua would show an address, identity.lua has something else to show. `level` as for `error`, counted from the caller.
 local function text(value, level)
   local metatable = getmetatable(value)
   local convert = metatable and rawget(metatable, "__tostring")
-  -- Absent, or so odd (a callable table, no function at all) that Lua may deal with it alone.
+  if convert == nil then
+    local kind = type(value)
+    if kind == "number" or kind == "string" or kind == "boolean" or kind == "nil" then return tostring(value) end
+    return parts.identity.text(value, metatable)
+  end
+  -- So odd (a callable table, nothing that can be called) that Lua may deal with it alone.
   if type(convert) ~= "function" then return tostring(value) end
   local converted = convert(value)
   local kind = type(converted)

@@ -6,6 +6,7 @@
 local raw = ...
 local error, pcall, type, tostring = raw.error, raw.pcall, raw.type, raw.tostring
 local rawget, setmetatable, getmetatable = raw.rawget, raw.setmetatable, raw.getmetatable
+local public_tostring = raw.public_tostring
 local concat, sub, reverse, tointeger = raw.table_concat, raw.string_sub, raw.string_reverse, raw.math_tointeger
 
 local language = {}
@@ -47,7 +48,7 @@ function language.text(value)
   if kind == "string" then return value end
   local metatable = getmetatable(value)
   local convert = metatable and rawget(metatable, "__tostring")
-  if convert == nil then return tostring(value) end
+  if convert == nil then return public_tostring(value, 1) end
   local text = convert(value)
   if type(text) ~= "string" then error("'__tostring' must return a string", 2) end
   return text

@@ -20,6 +20,13 @@ function rare.warn(...)
   end
 end
 
+--- `math.randomseed`, given Lua's own: without arguments the seeds are the operating system's.
+function rare.randomseed(reseed, ...)
+  if select("#", ...) > 0 then return parts.guards.failing("randomseed", reseed, ...) end
+  local seed, second_seed = raw.string_unpack("<i8i8", parts.support.must(RANDOM))
+  return reseed(seed, second_seed)
+end
+
 -- The collector's pace is the host's affair: what would change it is taken and has no effect.
 local harmless = { count = true, collect = true, step = true, isrunning = true }
 local ignored = { stop = 0, restart = 0, incremental = "incremental", generational = "incremental", param = 0 }

@@ -3,7 +3,7 @@
 -- forged or sent.
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
-local select, setmetatable, string_format, error = raw.select, raw.setmetatable, raw.string_format, raw.error
+local select, setmetatable, error = raw.select, raw.setmetatable, raw.error
 local table_unpack, type, next, math_type = raw.table_unpack, raw.type, raw.next, raw.math_type
 local bad_argument, check_string = support.bad_argument, support.check_string
 local wait, position = coroutines.wait, coroutines.position
@@ -14,7 +14,7 @@ local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
 local lost = {}                                 -- numbers whose handles were collected; told to the host in bulk
 
 local handle_metatable = support.new_kind("userdata", "worker handle", {
-  __tostring = function(handle) return string_format("worker: 0x%08x", ids[handle] or 0) end,
+  __tostring = function(handle) return "worker: " .. parts.identity.of(handle) end,
   -- A finaliser may run in the middle of anything: it only notes the number. The handle can still be found in a weak
   -- table of the script's, and must then be good for nothing.
   __gc = function(handle) lost[#lost + 1], ids[handle] = ids[handle], nil end,

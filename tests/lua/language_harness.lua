@@ -2,7 +2,7 @@
 -- end "error: …" if it failed.
 local language_source, text, helpers = ...
 local raw = {
-  error = error, pcall = pcall, type = type, tostring = tostring, rawget = rawget, setmetatable = setmetatable,
+  error = error, pcall = pcall, type = type, tostring = tostring, public_tostring = tostring, rawget = rawget, setmetatable = setmetatable,
   getmetatable = debug.getmetatable, table_concat = table.concat, string_sub = string.sub,
   string_reverse = string.reverse, math_tointeger = math.tointeger,
   type_names = {}, special = {}, kinds = {},
