@@ -2,6 +2,9 @@
 file is used. A rename or a changed symbolic link in between can't lead anywhere else.
 
 `LocatedFile.real_path` is what the kernel says of the descriptor, so `..`, links and double slashes are gone from it.
+It is believed only where it names that very file. Otherwise it is the name of something else, or of nothing: the file
+was renamed or removed meanwhile; or it was reached through /proc, and lies in another mount name space, or has lost
+its name.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +21,12 @@ from .calls import RefusedError, decode, encode
 
 _PATH_MAX: Final = 4096
 """Bytes of a path that Linux takes, its NUL included."""
+
+_WALKS: Final = 16
+"""How often the walk is tried while files are renamed under it. Guessed: one is enough for a file that is replaced."""
+
+_MAX_DETOURS: Final = 16
+"""Directories that a path may enter only to leave them by `..`. Each is resolved anew, and the path may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +41,14 @@ class LocatedFile:
 
         Anything but a regular file is refused: reading a pipe or a terminal may wait for ever, and that would hold
         the executor thread; a device may never end. So are the kernel's own files, which only look regular: through
-        /proc/self a script would read the host's memory and environment. A file without a name is one that somebody
-        else has open, such as shared memory, reached through /proc as well.
+        /proc/self a script would read the host's memory and environment.
         """
         found = os.fstat(self.descriptor)
         if stat.S_ISDIR(found.st_mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(found.st_mode) or found.st_dev == os.stat("/proc").st_dev:
+        is_named = self.real_path.startswith("/")
+        if not is_named or not stat.S_ISREG(found.st_mode) or found.st_dev == os.stat("/proc").st_dev:
             raise OSError(errno.EINVAL, "Not a regular file")
-        if found.st_nlink == 0:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         # Not to block: tracefs has files that look regular and wait for an event.
         return os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -51,26 +58,90 @@ def allowed_file(decide: Callable[[str, str], None], path: str) -> Iterator[Loca
     """Walk to the file at `path`, which `decide("fs:read", its real path)` must let pass. OSError where there is none.
 
     That there is none is told only to who may look there, so `decide` is asked about a missing file as well: about the
-    place where it would lie.
+    place where it would lie. And about a directory that the path enters only to leave it by `..`: whether the walk
+    comes through tells that it exists.
     """
     if "\0" in path:
         raise OSError(errno.EINVAL, "Path with a NUL byte")
     name = encode(path)
     if len(name) > _PATH_MAX:  # no file has such a path, and resolving a long one takes time that grows as its square
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    descriptor, real_path = _walk(decide, name)
     try:
-        descriptor = os.open(name, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        decide("fs:read", decode(os.path.realpath(name)))
-        raise
-    try:
-        real_path = decode(os.readlink(b"/proc/self/fd/%d" % descriptor))
-        if not real_path.startswith("/"):  # a pipe or a socket, reached through /dev/stdin, has no path of its own
-            real_path = decode(os.path.realpath(name))
-        decide("fs:read", real_path)
         yield LocatedFile(descriptor, real_path)
     finally:
         os.close(descriptor)
+
+
+def _walk(decide: Callable[[str, str], None], name: bytes) -> tuple[int, str]:
+    for _ in range(_WALKS):
+        try:
+            descriptor = os.open(name, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            _decide_on_way(decide, name, _resolved(name))
+            raise
+        try:
+            real_path = os.readlink(b"/proc/self/fd/%d" % descriptor)
+            has_path = real_path.startswith(b"/")  # a pipe or a socket, reached through /dev/stdin, has none
+            _decide_on_way(decide, name, real_path if has_path else _resolved(name))
+            if not has_path or _is_at(descriptor, real_path):
+                return descriptor, decode(real_path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _is_at(descriptor: int, real_path: bytes) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(real_path))
+    except OSError:
+        return False
+
+
+def _decide_on_way(decide: Callable[[str, str], None], name: bytes, end: bytes) -> None:
+    """Decide on where the walk of `name` ended, or would have, and on each directory that it left by `..`, but for
+    those above the end or the working directory: that they exist is known."""
+    decide("fs:read", decode(end))
+    detours = _detours(name)
+    if len(detours) > _MAX_DETOURS:
+        raise OSError(errno.ELOOP, f"More than {_MAX_DETOURS} directories are left by '..'")
+    known = [end]
+    if detours:
+        with suppress(OSError):  # it was removed
+            known.append(os.getcwdb())
+    for place in map(_resolved, detours):
+        if not any((path + b"/").startswith(place.rstrip(b"/") + b"/") for path in known):
+            decide("fs:read", decode(place))
+
+
+def _detours(name: bytes) -> list[bytes]:
+    """The directories that a path enters and leaves again by `..`; of some that lie in each other, the innermost."""
+    components = name.split(b"/")
+    detours = []
+    last = b".."
+    for index, component in enumerate(components):
+        if component == b".." and last != b"..":
+            detours.append(b"/".join(components[:index]))
+        if component not in (b"", b"."):
+            last = component
+    return detours
+
+
+def _resolved(name: bytes) -> bytes:
+    """The real path of what may not exist. OSError where that can't be known."""
+    known, rest = name, b""
+    while True:
+        try:
+            return os.path.normpath(os.path.join(os.path.realpath(known), rest))
+        except RecursionError:  # each link takes a frame; the kernel follows 40
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        except OSError:  # of links that can't be read, only /proc has any
+            known, last = os.path.split(known)
+            if not last:
+                raise
+            rest = os.path.join(last, rest)
 
 
 @contextmanager
