@@ -70,7 +70,10 @@ def resolve(value: str, cwd: str) -> str:
     if not cwd.startswith("/"):
         raise ValueError(f"the working directory must be absolute: {cwd!r}")
     literal, rest = _split(value)
-    canonical = escape(os.path.realpath(os.path.join(cwd, literal)))
+    try:
+        canonical = escape(os.path.realpath(os.path.join(cwd, literal)))
+    except RecursionError:  # each link takes a frame; the kernel follows 40
+        raise PatternError("too many symbolic links", 0, "name the directory where they lead") from None
     if rest:
         canonical = f"{canonical.rstrip('/')}/{'/'.join(rest)}"
     if len(canonical) > MAX_VALUE:
