@@ -1,4 +1,4 @@
--- Puts the codec's parts together as a state does, with an enum to send: harness(read, max_bytes, max_depth) gives the
+-- Puts the codec's parts together as a state does, with enums and vectors to send: harness(read, max_bytes, max_depth) gives the
 -- codec, new_enum(names), and the metatable of a sealed kind. `read` gives the text of a part by its name.
 local read, max_bytes, max_depth = ...
 local raw = load(read("raw"), "=raw", "t")()
@@ -30,6 +30,23 @@ local record = {
   strings = function(enum) return enum.names end,
 }
 raw.special[enum_metatable], raw.kinds[1] = record, record
+
+-- A vector is an empty table, and its bytes are in `bytes_of`.
+local bytes_of, vector_metatable = setmetatable({}, { __mode = "k" }), { __name = "vector" }
+function vector_metatable.__tostring(vector) return "vector of " .. bytes_of[vector] end
+local vector_record = {
+  name = "vector", kind = 2,
+  parts = function(vector) return vector, 1 end,
+  strings = function(vector, room) return #bytes_of[vector] <= room and { bytes_of[vector] } or nil end,
+  make = function(strings)
+    if #strings ~= 1 then return nil end
+    local vector = setmetatable({}, vector_metatable)
+    bytes_of[vector] = strings[1]
+    return vector
+  end,
+  at = function(vector, position) return position == 1 and vector or nil end,
+}
+raw.special[vector_metatable], raw.kinds[2] = vector_record, vector_record
 
 local handle_metatable = {}
 raw.sealed[handle_metatable] = "worker handle"

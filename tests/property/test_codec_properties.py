@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import struct
-from pathlib import Path
 
-import lupa.lua55
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luspool.sandbox.codec import CodecError, CopyError, Entries, EnumValue, decode, encode
 
-ROOT = Path(__file__).resolve().parents[2]
+from .codec_probes import probes, same
 
-PROBES = rb"""
-local codec, enum = ...
-
--- A key by what can be compared across messages: enum values by their text, a table (one at most in a table) by a word.
-local function label(key)
-  if type(key) ~= "table" then return key end
-  return getmetatable(key) and tostring(key) or "the table"
-end
-
--- Whether two graphs are the same, object for object.
-local function same(a, b, seen)
-  if type(a) ~= "table" or type(b) ~= "table" then
-    return math.type(a) == math.type(b) and (rawequal(a, b) and (a ~= 0 or 1 / a == 1 / b) or a ~= a and b ~= b)
-  end
-  if seen[a] or seen[b] then return seen[a] == b and seen[b] == a end
-  seen[a], seen[b] = b, a
-  if getmetatable(a) or getmetatable(b) then return tostring(a) == tostring(b) end
-  local left = {}
-  for key, value in next, b do left[label(key)] = { key, value } end
-  for key, value in next, a do
-    local other = left[label(key)]
-    if not other or not same(value, other[2], seen) then return false end
-    if type(key) == "table" and not same(key, other[1], seen) then return false end
-    left[label(key)] = nil
-  end
-  return next(left) == nil
-end
-
-return {
-  again = function(bytes) return codec.encode(1, codec.decode(bytes)) end,
-  accepts = function(bytes) return (pcall(codec.decode, bytes)) end,
-  same = function(one, other)
-    one, other = table.pack(codec.decode(one)), table.pack(codec.decode(other))
-    return one.n == other.n and same(one, other, {})
-  end,
-  refusal = function(source) local _, problem = codec.encode(1, load(source)()) return problem end,
-}
-"""
-
-
-def _probes():
-    runtime = lupa.lua55.LuaRuntime(encoding=None)
-    harness = (ROOT / "tests/lua/codec_harness.lua").read_bytes()
-    codec = runtime.execute(
-        harness, lambda name: (ROOT / "sandbox/lua" / f"{name.decode()}.lua").read_bytes(), 1 << 28, 1000
-    )
-    return runtime.execute(PROBES, *codec[:2])
-
-
-LUA = _probes()
+LUA = probes()
 
 integers = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-300, 300)
 binary = st.binary(max_size=6).map(lambda data: b"\xff" + data)  # no UTF-8, or it would arrive as str
@@ -100,46 +48,6 @@ def runs():
     lengths = st.sampled_from([15, 16, 17, 119, 120, 121, 240, 241])
     kinds = st.sampled_from([1, -129, 1 << 15, 1 << 31, 1 << 62, 0.5, "s", "é" * 130, True])
     return st.tuples(kinds, lengths).map(lambda run: [run[0]] * run[1])
-
-
-def same(one, other):
-    """Whether two graphs are the same object for object; each `Entries` has one table as a key."""
-    seen, todo = {}, [(one, other)]
-    while todo:
-        a, b = todo.pop()
-        if type(a) is not type(b):
-            return False
-        if isinstance(a, float):
-            if struct.pack("d", a) != struct.pack("d", b) and not (math.isnan(a) and math.isnan(b)):
-                return False
-            continue
-        if not isinstance(a, (list, dict, Entries)):
-            if a != b:
-                return False
-            continue
-        if id(a) in seen or id(b) in seen:
-            if seen.get(id(a)) is not b or seen.get(id(b)) is not a:
-                return False
-            continue
-        seen[id(a)], seen[id(b)] = b, a
-        a_items, b_items = _items(a), _items(b)
-        if a_items.keys() != b_items.keys():
-            return False
-        todo.extend((value, b_items[key]) for key, value in a_items.items())
-    return True
-
-
-def _items(table):
-    """The entries by what tells keys apart in Lua; a key that is a table, and its value, under names of their own."""
-    if isinstance(table, list):
-        return dict(enumerate(table))
-    found = {}
-    for key, value in table.pairs if isinstance(table, Entries) else table.items():
-        if isinstance(key, (list, dict, Entries)):
-            found["key"], found["value"] = key, value
-        else:
-            found[type(key), key] = value
-    return found
 
 
 @given(graphs())

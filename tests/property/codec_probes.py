@@ -1,0 +1,130 @@
+"""The Lua side of the codec for tests in Python, and whether two graphs of values are the same."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import lupa.lua55
+
+from luspool.sandbox.codec import Entries
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROBES = rb"""
+local codec, enum = ...
+
+-- A key by what can be compared across messages: enum values by their text, a table (one at most in a table) by a word.
+local function label(key)
+  if type(key) ~= "table" then return key end
+  return getmetatable(key) and tostring(key) or "the table"
+end
+
+-- Whether two graphs are the same, object for object. `loose`: two enums with equal names may have become one, and of
+-- tables with several keys that can't be told apart nothing is said.
+local function same(a, b, seen, loose)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return math.type(a) == math.type(b) and (rawequal(a, b) and (a ~= 0 or 1 / a == 1 / b) or a ~= a and b ~= b)
+  end
+  local is_enum = (getmetatable(a) or {}).__name == "enum"
+  if loose and is_enum then return tostring(a) == tostring(b) end
+  if seen[a] or seen[b] then return seen[a] == b and seen[b] == a end
+  seen[a], seen[b] = b, a
+  if getmetatable(a) or getmetatable(b) then return tostring(a) == tostring(b) end
+  local left = {}
+  for key, value in next, b do
+    if loose and left[label(key)] then return true end
+    left[label(key)] = { key, value }
+  end
+  for key, value in next, a do
+    local other = left[label(key)]
+    if not other or not same(value, other[2], seen, loose) then return false end
+    if type(key) == "table" and not same(key, other[1], seen, loose) then return false end
+    left[label(key)] = nil
+  end
+  return next(left) == nil
+end
+
+return {
+  again = function(bytes) return codec.encode(1, codec.decode(bytes)) end,
+  accepts = function(bytes) return (pcall(codec.decode, bytes)) end,
+  same = function(one, other, loose)
+    one, other = table.pack(codec.decode(one)), table.pack(codec.decode(other))
+    return one.n == other.n and same(one, other, {}, loose)
+  end,
+  -- What is said of a message in which a string stands for a function.
+  refusal_of = function(bytes, mark)
+    local seen = {}
+    local function put(t)
+      if seen[t] then return t end
+      seen[t] = true
+      local marked
+      for key, value in next, t do
+        if value == mark then t[key] = print elseif type(value) == "table" and not getmetatable(value) then put(value) end
+        if key == mark then marked = value end
+      end
+      if marked ~= nil then t[mark], t[print] = nil, marked end
+      return t
+    end
+    local values = put(table.pack(codec.decode(bytes)))
+    local _, problem = codec.encode(1, table.unpack(values, 1, values.n))
+    return problem
+  end,
+  refusal = function(source) local _, problem = codec.encode(1, load(source)()) return problem end,
+}
+"""
+
+
+def probes(max_bytes=1 << 28, max_depth=1000, max_memory=None):
+    """Functions of a new state, with the codec of these limits."""
+    runtime = lupa.lua55.LuaRuntime(encoding=None, max_memory=max_memory)
+    harness = (ROOT / "tests/lua/codec_harness.lua").read_bytes()
+    codec = runtime.execute(
+        harness, lambda name: (ROOT / "sandbox/lua" / f"{name.decode()}.lua").read_bytes(), max_bytes, max_depth
+    )
+    return runtime.execute(PROBES, *codec[:2])
+
+
+def same(one, other):
+    """Whether two graphs are the same object for object; each `Entries` has one table as a key."""
+    seen, todo = {}, [(one, other)]
+    while todo:
+        a, b = todo.pop()
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, float):
+            if struct.pack("d", a) != struct.pack("d", b) and not (math.isnan(a) and math.isnan(b)):
+                return False
+            continue
+        if not isinstance(a, (list, dict, Entries, bytearray)):
+            if a != b:
+                return False
+            continue
+        if id(a) in seen or id(b) in seen:
+            if seen.get(id(a)) is not b or seen.get(id(b)) is not a:
+                return False
+            continue
+        seen[id(a)], seen[id(b)] = b, a
+        if isinstance(a, bytearray):
+            if a != b:
+                return False
+            continue
+        a_items, b_items = _items(a), _items(b)
+        if a_items.keys() != b_items.keys():
+            return False
+        todo.extend((value, b_items[key]) for key, value in a_items.items())
+    return True
+
+
+def _items(table):
+    """The entries by what tells keys apart in Lua; a key that is a table, and its value, under names of their own."""
+    if isinstance(table, list):
+        return dict(enumerate(table))
+    found = {}
+    for key, value in table.pairs if isinstance(table, Entries) else table.items():
+        if isinstance(key, (list, dict, Entries, bytearray)):
+            found["key"], found["value"] = key, value
+        else:
+            found[type(key), key] = value
+    return found
