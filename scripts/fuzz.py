@@ -103,8 +103,9 @@ def child(order: Order, progress: Progress) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     _round.listen(progress.tries)
-    target = importlib.import_module(f"tests.fuzz.{order.target}")
+    target = None
     try:
+        target = importlib.import_module(f"tests.fuzz.{order.target}")
         execute(target, order, progress)
     except KeyboardInterrupt:
         return 0

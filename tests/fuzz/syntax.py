@@ -1,0 +1,222 @@
+"""The language front end under random programs, and under texts that are nearly programs.
+
+Claims: any bytes are a translation, or a `SyntaxFault` with a place inside the text, soon and at any depth of nesting;
+what Lua accepts is accepted, and unchanged but for the ambiguous words; parsed and emitted it is the same bytecode; the
+translation has the text's lines, and Lua finds in it only what is Lua's to find (limits, labels), with a place; a program
+does what it does when it is written in Lua by hand, errors and their lines included.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from random import Random
+
+from lupa import lua55
+
+from luspool.sandbox.syntax import SyntaxFault, fault_from_lua, translate
+from luspool.sandbox.syntax.faults import Problem
+from luspool.sandbox.syntax.translate import rewrite
+
+from ._lus_expressions import Pair
+from ._lus_programs import Programs
+from ._round import endless, require, trying
+
+ROOT = Path(__file__).resolve().parents[2]
+NEWLINE = re.compile(rb"\r\n|\n\r|\n|\r")
+LUAS_OWN = re.compile(
+    rb"too many|label|goto|too many C levels|needs too many registers|const variable|multiple to-be-closed|overflow"
+    rb"|too long|not declared|too large|outside a loop|jumps into"
+)
+"""What only Lua's compiler finds in a translation. All else that it says of one is a finding."""
+TOKENS = (
+    *("catch", "enum", "from", "provide", "group", "global", "do", "end", "if", "then", "else", "elseif", "while", "for"),
+    *("in", "local", "function", "return", "break", "goto", "repeat", "until", "not", "and", "or", "nil", "true", "..."),
+    *("?", "?.", "?[", "`", "$", "$(", "$a", "[", "]", "[,", ",]", "(", ")", "{", "}", "<", ">", "<const>", "<close>"),
+    *("<group>", "=", "==", ",", ";", ":", "::", ".", "..", "//", "~", "#", "a", "b", "x.y", "1", "0x", "'s'", '"', "\n"),
+    *("\r\n", "\r", "--", "--[[", "]]", "[[", "[=[", "\\", "\\z", "\0", "\xff", "\ufeff", "\v", "#!", "1e", "\\u{", "*"),
+)
+NESTED = ("(", "{", "catch ", "do ", "`$(", "f(", "a?[", "a[", "-", "not ", "function() ", "if a then ", "while a do ")
+NESTED += ("if a = b then else", "a?.b", "a..", "a^", "local a <f> = ", "local g <group> = {a <group> = {", "[[", "{{[")
+REPEATED = ("a = 1 ", "a,", "local a ", "catch f() ", "`$a` ", "t[1,2]", "a?.b ", ".b", "?.c", "\n", "\r", "x from t ")
+REPEATED += ("if a = b then end ", "enum a, b end ", "local a <f> = 1 ", "a <f>, ", "'", "--[", "]=]", "g.a ", "do provide end ")
+REPEATED += ("elseif a = b then ", "$", "`", "\\", "[=", "0x", "catch ", "from ", "a = {", "(f)()", "goto a ", "::a:: ")
+SETTINGS = b"""
+local convert, protected, hook, limit = tostring, pcall, debug.sethook, ...
+function tostring(v)
+  local kind = type(v)
+  if kind == "function" or kind == "table" and not getmetatable(v) then return kind end
+  return convert(v)
+end
+local function plain(ok, e, ...)
+  if ok or type(e) ~= "string" then return ok, e, ... end
+  return ok, (e:gsub("^(script:%d+): .*", "%1"))
+end
+function pcall(...) return plain(protected(...)) end
+TIRED = false
+hook(function() TIRED = true error("tired", 0) end, "", limit)
+"""
+INSTRUCTIONS = 1_000_000
+
+
+@functools.cache
+def seeds() -> list[bytes]:
+    """Programs that exist."""
+    files = [path for glob in ("golden/*/*.lus", "hogs/*.lus", "preemption/*.lus") for path in ROOT.glob(f"tests/{glob}")]
+    files += ROOT.glob("tests/corpus/*.lua")
+    cases = (ROOT / "tests/corpus/meaning.txt").read_bytes().split(b"### ")[1:]
+    texts = [path.read_bytes() for path in sorted(files)]
+    return texts + [case.split(b"\n", 1)[1].split(b"\n---\n")[0] for case in cases]
+
+
+@functools.cache
+def _words() -> list[bytes]:
+    found = {word for seed in seeds() for word in re.findall(rb"\w+|[^\w\s]|\s", seed)}
+    return sorted(found) + [token.encode("utf-8") for token in TOKENS]
+
+
+@functools.cache
+def _lua():
+    runtime = lua55.LuaRuntime(encoding=None)
+    problem = b"function(text) return (select(2, load(text, '=t', 't'))) end"
+    dump = b"function(text) return string.dump(assert(load(text, '=t', 't'))) end"
+    return runtime.eval(problem), runtime.eval(dump)
+
+
+def problem_of(text: bytes) -> bytes | None:
+    """What Lua's compiler has to say against a text."""
+    return _lua()[0](text)
+
+
+def _check_source(source: bytes) -> None:
+    problem = problem_of(_without_first_line(source))
+    try:
+        translation = translate(source, "t")
+    except SyntaxFault as fault:
+        # A text too deep to be read may be Lua: the limits differ by what the running state uses.
+        assert problem is not None or "levels" in fault.message, f"Lua accepts what is refused: {fault}"
+        _check_place(fault, source)
+        return
+    lines = len(NEWLINE.findall(translation.lua)) - translation.uses_runtime
+    assert lines == len(NEWLINE.findall(source)), f"{lines} lines after translation"
+    found = problem_of(translation.lua)
+    if problem is None and not re.search(rb"\b(?:catch|from)\b", source):
+        _check_unchanged(source, translation.lua)
+    if found is None:
+        return
+    # A plain text that Lua refuses comes back as it is, and Lua's own words are right for it.
+    assert LUAS_OWN.search(found), f"Lua finds {found!r} in {translation.lua!r}"
+    _check_place(fault_from_lua(found.decode("latin-1"), source, "t"), source)
+
+
+def _check_place(fault: SyntaxFault, source: bytes) -> None:
+    lines = NEWLINE.split(source)
+    assert 1 <= fault.line <= len(lines), f"line {fault.line} of {len(lines)}: {fault}"
+    assert 1 <= fault.column <= len(lines[fault.line - 1]) + 1, f"column {fault.column}: {fault}"
+    assert str(fault).count("\n") == 2, f"not three lines: {fault}"
+
+
+def _without_first_line(source: bytes) -> bytes:
+    """As Lua's own loader of files skips it."""
+    text = source.removeprefix(b"\xef\xbb\xbf")
+    text = re.sub(rb"\A#[^\r\n]*", b"", text)
+    return (b"global *; " if re.search(rb"\bglobal\b", text) else b"") + text
+
+
+def _check_unchanged(source: bytes, lua: bytes) -> None:
+    text = _without_first_line(source)
+    assert lua == text, f"plain Lua becomes {lua!r}"
+    try:
+        emitted, helpers = rewrite(text)
+    except Problem as problem:
+        assert "levels" in problem.message, f"plain Lua is not read: {problem.message}"
+        return
+    assert not helpers, f"plain Lua needs {helpers}"
+    dump = _lua()[1]
+    assert dump(emitted) == dump(text), f"plain Lua is emitted as {emitted!r}"
+
+
+def _mutated(chance: Random) -> bytes:
+    text = chance.choice(seeds())
+    if chance.random() < 0.3:
+        text = Programs(chance).program(2).lus.encode()
+    if len(text) > 1500:
+        start = chance.randrange(len(text) - 1000)
+        text = text[text.find(b"\n", start) + 1 : start + 1000] if chance.random() < 0.9 else text
+    for _ in range(chance.choice((0, 1, 1, 2, 3))):
+        at = chance.randint(0, len(text))
+        piece = chance.choice((chance.choice(_words()), chance.choice(_words()), chance.randbytes(1), b""))
+        if chance.random() < 0.3:  # a token of another place, or a stretch of another program
+            other = chance.choice(seeds())
+            start = chance.randrange(len(other) + 1)
+            piece = other[start : start + chance.randint(1, 40)]
+        text = text[:at] + piece + text[at + chance.choice((0, 0, 1, 3, len(piece))) :]
+    return text
+
+
+def _soup(chance: Random) -> bytes:
+    return b" ".join(chance.choices(_words(), k=chance.randint(1, 30)))
+
+
+def _check_large(chance: Random) -> None:
+    """Deep or long texts: a fault or a translation, soon."""
+    pieces = chance.choices(NESTED if chance.random() < 0.6 else REPEATED, k=chance.choice((1, 1, 2)))
+    text = "".join(pieces) * chance.choice((60, 190, 1000, 20_000))
+    text += chance.choice(("", "1", "a", ")" * 190, "]" * 190, "end " * 190, "`"))
+    source = text[:100_000].encode()
+    trying(source)
+    _check_source(source)
+
+
+@functools.cache
+def _scripts() -> tuple[bytes, str, str]:
+    """The harness, and what stands before a program in Lus, and in Lua."""
+    harness = (ROOT / "tests/lua/language_harness.lua").read_bytes()
+    shared, reference = (
+        " ".join(line for line in part.splitlines() if not line.startswith("--"))
+        for part in (ROOT / "tests/fuzz/_reference.lua").read_text().split("--reference\n")
+    )
+    return harness, shared + " ", f"{shared} {reference} "
+
+
+def _outcome(lua: bytes, helpers: tuple[str, ...]) -> str | None:
+    """What a text prints, without the words of Lua's errors, in which variables have other kinds; None: it never ends."""
+    runtime = lua55.LuaRuntime(encoding=None)
+    runtime.execute(SETTINGS, INSTRUCTIONS)
+    language = (ROOT / "sandbox/lua/language.lua").read_bytes()
+    printed = runtime.eval(b"load")(_scripts()[0], b"=harness")(language, lua, " ".join(helpers).encode())
+    if runtime.eval(b"TIRED"):
+        return None
+    return re.sub(r"^error: (script:\d+): .*", r"error: \1", printed.decode("utf-8", "replace"), flags=re.MULTILINE)
+
+
+def check_program(program: Pair) -> None:
+    """The program does in Lus what it does in Lua."""
+    _, shared, reference = _scripts()
+    told = f"\n{program.lus}\nin Lua:\n{program.lua}"
+    wanted = _outcome((reference + program.lua).encode(), ())
+    assert wanted is None or not wanted.startswith("load: "), f"the generator is wrong: {wanted}{told}"
+    try:
+        translation = translate((shared + program.lus).encode(), "script")
+    except SyntaxFault as fault:
+        raise AssertionError(f"{fault}{told}") from None
+    got = _outcome(translation.lua, translation.helpers)
+    if wanted is None or got is None:
+        return
+    assert got == wanted, f"it says\n{got}\nand not\n{wanted}{told}\nemitted:\n{translation.lua.decode()}"
+
+
+def execute(chance: Random) -> None:
+    """A program, and a handful of texts."""
+    program = Programs(chance).program(chance.randint(1, 6))
+    trying(program.lus)
+    check_program(program)
+    for _ in range(4):
+        require(_check_source, _mutated(chance))
+    require(_check_source, _soup(chance))
+    if chance.random() < 0.03:
+        _check_large(chance)
+
+
+rounds = endless(execute)
