@@ -34,7 +34,7 @@ from .tree import (
     Slice,
 )
 
-_TEXT_PARTS = re.compile(r"\\(?:`|\r\n|\n\r|[\s\S])|\$\$|\"|\r\n|\n\r|[\r\n]")
+_TEXT_PARTS = re.compile(r"\\(?:z[ \t\n\r\v\f]*+|`|\r\n|\n\r|[\s\S])|\$\$|\"|\r\n|\n\r|[\r\n]")
 
 
 class Emitter:

@@ -120,7 +120,7 @@ class _Reader:
         """Read the text of an interpolated string up to its end or to the first `$(`; gives where words go on."""
         while True:
             if piece := _TEXT.match(self.source, position):
-                _check_escapes(piece[0], position)
+                _check_escapes(piece[0], position, is_interpolated=True)
                 self._add("text", position, piece.end())
                 position = piece.end()
             following = self.source[position : position + 1]
@@ -146,18 +146,18 @@ def read_tokens(source: str, stop: Stop) -> Tokens:
 def _check(kind: str, text: str, start: int) -> None:
     if kind == "string":
         if "\\" in text and text[0] != "[":
-            _check_escapes(text, start)
+            _check_escapes(text, start, is_interpolated=False)
     elif not _NUMERAL.fullmatch(text):
         raise Problem(start, f"malformed number '{excerpt(text)}'")
 
 
-def _check_escapes(text: str, start: int) -> None:
+def _check_escapes(text: str, start: int, *, is_interpolated: bool) -> None:
     for escape in _ESCAPE.finditer(text):
         simple, decimal, code, wrong = escape.groups()
         at = start + escape.start()
         if wrong:
             raise Problem(at, _escape_problem(escape[0]))
-        if simple == "`" and text[0] in "\"'":
+        if simple == "`" and not is_interpolated:
             raise Problem(at, _escape_problem(escape[0]))
         if decimal and int(decimal) > 255:
             raise Problem(at, f"decimal escape '\\{decimal}' is too large: a byte is at most 255")
