@@ -29,6 +29,8 @@ from pathlib import Path
 from random import SystemRandom
 from types import ModuleType
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -36,6 +38,8 @@ from tests.fuzz import _round  # noqa: E402  found by the line above
 
 INPUT_ROOM = 16 << 20
 """Bytes of the input that is being tried, and of the report of a finding."""
+PATIENCE = 5.0
+"""Seconds of processor time that a target has to end after Ctrl-C."""
 MEMORY = 4 << 30
 """Bytes of address space of a target's process: what wants more has a bug, and must not take the machine with it."""
 
@@ -102,13 +106,13 @@ def child(order: Order, progress: Progress) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
+    # Between two executions, not in the midst of one, where it could look like a finding.
+    signal.signal(signal.SIGINT, lambda *_: stop.append(True))
     _round.listen(progress.tries)
-    target = None
+    target, stop = None, []
     try:
         target = importlib.import_module(f"tests.fuzz.{order.target}")
-        execute(target, order, progress)
-    except KeyboardInterrupt:
-        return 0
+        execute(target, order, progress, stop)
     except BaseException:
         progress.found(traceback.format_exc().encode("utf-8", "backslashreplace"))
         return 1
@@ -117,35 +121,43 @@ def child(order: Order, progress: Progress) -> int:
     return 0
 
 
-def execute(target: ModuleType, order: Order, progress: Progress) -> None:
+def execute(target: ModuleType, order: Order, progress: Progress, stop: list[bool]) -> None:
     if order.only is not None and hasattr(target, "execute"):
         target.execute(_round.chance_of(order.seed, order.only))
         progress.executed()
         return
     deadline = time.monotonic() + order.seconds
     rounds = target.rounds(order.seed)
-    while (time.monotonic() < deadline) if order.only is None else (progress.read()[0] < order.only):
+    while not stop and (time.monotonic() < deadline if order.only is None else progress.read()[0] < order.only):
         next(rounds)
         progress.executed()
 
 
 def watch(pid: int, progress: Progress, limit: float) -> str | None:
-    """Wait for the process, and end it if it tries one input for longer than `limit` seconds; why, if so."""
-    watched = os.pidfd_open(pid)
+    """Wait for the process, and end it if one input takes more than `limit` seconds of processor time; why, if so.
+
+    Waiting is no work: ten times the limit may pass, since a busy machine makes everybody wait.
+    """
+    watched, process = os.pidfd_open(pid), psutil.Process(pid)
     try:
-        last, since = progress.read(), time.monotonic()
-        while not select.select([watched], [], [], 1.0)[0]:
-            now = progress.read()
+        last, since, used = progress.read(), time.monotonic(), 0.0
+        while not select.select([watched], [], [], min(1.0, limit))[0]:
+            now, spent = progress.read(), sum(process.cpu_times()[:2])
             if now != last:
-                last, since = now, time.monotonic()
-            elif time.monotonic() - since > limit:
-                os.kill(pid, signal.SIGABRT)  # faulthandler says where it hangs
-                if not select.select([watched], [], [], 10)[0]:
-                    os.kill(pid, signal.SIGKILL)
+                last, since, used = now, time.monotonic(), spent
+            elif spent - used > limit or time.monotonic() - since > 10 * limit:
+                end(pid, watched)
                 return f"hangs: longer than {limit:g} s"
     finally:
         os.close(watched)
     return None
+
+
+def end(pid: int, watched: int) -> None:
+    """End the process, which says where it is (faulthandler) if it can."""
+    os.kill(pid, signal.SIGABRT)
+    if not select.select([watched], [], [], 10)[0]:
+        os.kill(pid, signal.SIGKILL)
 
 
 def fuzz(order: Order) -> tuple[str, bool, bool]:
@@ -160,17 +172,18 @@ def fuzz(order: Order) -> tuple[str, bool, bool]:
         finally:
             sys.stderr.flush()
             os._exit(status)
-    while True:
-        try:
-            problem = watch(pid, progress, order.limit)
-            break
-        except KeyboardInterrupt:  # the target has got it too, and comes to an end
-            stopped = True
+    try:
+        problem = watch(pid, progress, order.limit)
+    except KeyboardInterrupt:
+        stopped = True  # the target has got it too, and ends its execution
+        watch(pid, progress, PATIENCE)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status < 0 and not problem:
+    if status < 0 and not problem and not stopped:
         problem = f"dies of {signal.Signals(-status).name}"
     if status > 0:
-        problem = progress.report.decode().strip().rsplit("\n", 1)[-1] or f"ends with status {status}"
+        said = progress.report.decode().strip()
+        problem = next((line for line in said.split("\n") if line.startswith("AssertionError")), said.rsplit("\n", 1)[-1])
+        problem = problem or f"ends with status {status}"
     took = time.monotonic() - started
     done = progress.read()[0]
     line = f"{order.target}: seed {order.seed}, {done} executions in {took:.0f} s, "
@@ -198,7 +211,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="for each target (default: 60)")
     parser.add_argument("--seed", type=int, help="which executions (default: a random one, which is printed)")
     parser.add_argument("--only", type=int, metavar="K", help="only the execution of this number")
-    parser.add_argument("--limit", type=float, default=30.0, help="seconds for one input (default: 30)")
+    parser.add_argument("--limit", type=float, default=30.0, help="seconds of processor time for one input (default: 30)")
     parser.add_argument("--list", action="store_true", help="print the targets")
     options = parser.parse_args()
     if unknown := sorted({*options.targets} - {*known}):

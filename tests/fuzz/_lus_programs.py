@@ -78,7 +78,9 @@ class Programs(Expressions):
         return formed(f"local {head} from {{0}}", f"local {head} = (function(s) return {fields} end)({{0}})", value)
 
     def _source(self, scope: Scope, depth: int) -> Pair:
-        return self.one(scope, depth) if self.chance.random() < 0.4 else same(self.chance.choice(("t", "t.b")))
+        """On one line: where an error in taking a field of several lines belongs is open."""
+        value = self.one(scope, depth)
+        return value if "\n" not in value.lus and self.chance.random() < 0.4 else same(self.chance.choice(("t", "t.b")))
 
     def _assignable(self, scope: Scope) -> list[Name]:
         return [name for name in scope.names if not name.constant]
