@@ -15,6 +15,12 @@ from .process import HostProcess
 
 _RECEIVE_SIZE: Final = 256 * 1024
 _DIAGNOSTICS_KEPT: Final = 64 * 1024
+_DIAGNOSTICS_READS: Final = 16
+"""How often they are read at most when all is wanted: a host that is alive can write for ever. Once takes in a pipe."""
+
+READS: Final = 16
+"""How often a socket is read before it is the next one's turn. Once takes in all that it held, unless somebody has set
+the system's sockets to more than one read takes; a host that writes faster than we read must not keep us for ever."""
 
 _SWAMPED: Final = 32 * 1024 * 1024
 """Bytes that wait for a host to read them, beyond which nobody should give it more to do. A program, or what a function
@@ -149,8 +155,9 @@ class HostConnection:
 
     def diagnostics(self) -> bytes:
         """The host's own last words."""
-        while self.read_diagnostics():
-            pass
+        for _ in range(_DIAGNOSTICS_READS):
+            if not self.read_diagnostics():
+                break
         return bytes(self._diagnostics)
 
 

@@ -6,8 +6,10 @@ all have joined; those that replace others join while it runs.
 
 Death: seen by sentinels, by the end of a socket, or by silence: each host answers a `Ping` every `_PING_SECONDS`, and
 one that has not for `hang_seconds` is killed; so is one that stops in the middle of what it says, for then nobody else
-can say anything (see `merge`), or that reads nothing. What a dead host had said is passed on first. Then the others are
-told, which end its states where their parents can hear of it (see `spread`); a new host takes its place, within the
+can say anything (see `merge`), or that reads nothing, or does not end its part when the program is over. The
+first and the last of these are also measured by the time for which the loop had nothing to do: who says a little now
+and then gains nothing by it, and for time that we have lost ourselves nobody is blamed. What a dead host had said is passed on
+first. Then the others are told, which end its states where their parents can hear of it (see `spread`); a new host takes its place, within the
 restart policy; and scripts inside of which too many hosts have died are not started any more. Where the first host dies
 before it is ready, nothing has begun, and the program fails as one with a single host does.
 
@@ -29,8 +31,8 @@ from typing import Final
 
 from . import wire
 from .blame import USUAL, Blame, RestartBudget, RestartPolicy
-from .connection import HostConnection, HostError, HostProtocolError, how_it_died
-from .coordinator import Coordinator, Gone, Joined, Stage
+from .connection import READS, HostConnection, HostError, HostProtocolError, how_it_died
+from .coordinator import Coordinator, EndTree, Gone, Joined, Stage, TellWaits
 from .fleet_member import Member
 from .fleet_messages import all_waits, excess_of, message_of, outcome_of, report_of, state_of
 from .input_lease import InputLease, LeaseError, Next
@@ -43,10 +45,6 @@ from .supervisor import Listener, check_hello, check_waits
 
 _PING_SECONDS: Final = 1.0
 """Or half of `hang_seconds`, if that is less."""
-
-_READS: Final = 16
-"""How often a socket is read before it is the next one's turn. Once takes in all that it held, unless somebody has set
-the system's sockets to more than one read takes; a host that writes faster than we read must not keep us for ever."""
 
 HANG_SECONDS: Final = 10.0
 """Seconds without an answer after which a host counts as hanging. It answers from a thread that never waits for
@@ -94,6 +92,11 @@ class Fleet:
         self._last_number = _ROOT_HOST
         self._written = 0
         self._has_noticed = False
+        self._idle = 0.0
+        """Seconds for which the loop has waited with nothing to do, up to `_idle_from` or now."""
+        self._idle_from: float | None = None
+        self._word, self._word_from = 0, 0.0
+        """The event that is being taken, of which a part is missing, and how long the loop had been idle before it."""
         self._waits: dict[int, wire.Deadlocked] = {}
         self._first = self._add(HostConnection(first))
         with ExitStack() as undo:
@@ -124,7 +127,7 @@ class Fleet:
         return tuple(member.connection for member in alive if self.ended is None or member.number)
 
     def due(self) -> float | None:
-        now = time.monotonic()
+        now = self._idle_from = time.monotonic()
         if self._merge.is_holding and not self._is_swamped():
             return now
         hellos = [member.hello_until for member in self._members.values() if not member.number]
@@ -165,6 +168,9 @@ class Fleet:
                 raise HostProtocolError(f"it sent {type(message).__name__} twice")
 
     def read_events(self, ready: set[HostConnection]) -> Iterator[tuple[HostConnection, wire.Message]]:
+        if self._idle_from is not None:
+            self._idle += time.monotonic() - self._idle_from
+            self._idle_from = None
         yield from self._take(self._read_all(ready))
 
     def event(self, host: HostConnection, message: wire.Message) -> None:
@@ -187,8 +193,9 @@ class Fleet:
     def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
         member = self._members[host]
         host.drop_unsent()
-        while member.number and self._read(member):
-            pass
+        for _ in range(READS if member.number else 0):  # a child that it has left may still write
+            if not self._read(member):
+                break
         member.exit_status = exit_status
         yield from self._take(self._read_all(set()))
         self._carry_on()
@@ -219,7 +226,7 @@ class Fleet:
                 is_due = not self._merge.is_ahead(member.number, now)
             else:
                 is_due = self._merge.speaker == member.number
-            for attempt in range(_READS if is_due else 0):
+            for attempt in range(READS if is_due else 0):
                 if not self._read(member):
                     host.is_over |= attempt == 0 and host in ready
                     break
@@ -234,6 +241,7 @@ class Fleet:
         try:
             has_come = host.events.receive()
             for message in host.events.messages():
+                member.heard(message, self._options.output_limit)
                 self._merge.add(member.number, message, time.monotonic_ns())
         except (HostProtocolError, StampError) as problem:
             self.broke(host, HostProtocolError(str(problem)))
@@ -266,8 +274,10 @@ class Fleet:
                 if coordinator.stage is Stage.DEADLOCKED:
                     check_waits(message)
                     self._waits[number] = message
+                member.owes_from = None
                 coordinator.told_waits(number)
             case wire.TreeEnded():
+                member.owes_from = None
                 coordinator.tree_ended(number)
             case wire.Stuck():
                 self._end_stuck(member, message)
@@ -289,6 +299,8 @@ class Fleet:
 
     def _end_stuck(self, member: Member, message: wire.Stuck) -> None:
         """A state can't be stopped: its host has to go."""
+        if message.state == ROOT and member.number != _ROOT_HOST:
+            raise HostProtocolError("it ran the main script, which is in another host")
         kind, text, script = map(wire.clip, (message.kind, message.message, message.script))
         member.stuck = (state_of(message.state), Failure(kind, b"", text, "", script))
         member.how = "was ended, because a script did not come out of one long call"
@@ -360,7 +372,15 @@ class Fleet:
 
     def _is_late(self, member: Member, now: float) -> str:
         is_speaking = self._merge.speaker == member.number
-        return member.what_is_late(now, self._options.hang_seconds, is_speaking=is_speaking)
+        hang_seconds = self._options.hang_seconds
+        if self._merge.words != self._word:
+            self._word, self._word_from = self._merge.words, self._idle
+        if is_speaking and self._idle >= self._word_from + hang_seconds:
+            return f"it stopped in the middle of a word for {hang_seconds:g} s"
+        if member.owes_from is not None and self._merge.speaker not in (None, member.number):
+            member.owes_from = self._idle  # what it says waits for another to finish
+        late = member.what_is_late(now, hang_seconds, is_speaking=is_speaking)
+        return late or member.owes_too_long(self._idle, hang_seconds)
 
     def _hear(self, member: Member) -> None:
         host = member.connection
@@ -435,6 +455,8 @@ class Fleet:
             if number in by_number:
                 rings = self._rings.take(number, command.host) if isinstance(command, Joined) else ()
                 by_number[number].send(message_of(command), rings)
+                if isinstance(command, EndTree | TellWaits):
+                    self._members[by_number[number]].is_asked(self._idle)
         if self._waits and coordinator.stage is not Stage.DEADLOCKED:
             self._listener.deadlocked(all_waits(list(self._waits.values())))
             self._waits.clear()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from typing import Final
 
+from . import wire
 from .board import BoardReader
-from .connection import HostConnection
+from .connection import HostConnection, HostProtocolError
 from .protocol import Failure, StateId
 from .supervisor import hello_deadline, not_ready
 
 __all__ = ["Member"]
+
+_MOST_OWING: Final = 1 << 20
+"""Frames that may come of a host after it was told that the program is over. All that its executors had still to say
+is far less; guessed."""
 
 
 class Member:
@@ -25,10 +31,13 @@ class Member:
         "hello_until",
         "how",
         "number",
+        "owes_from",
+        "owing",
         "pinged_at",
         "process",
         "read_at",
         "stuck",
+        "written",
     )
 
     def __init__(self, connection: HostConnection) -> None:
@@ -44,12 +53,40 @@ class Member:
         self.pinged_at = 0.0
         self.heard_at = self.read_at = time.monotonic()
         """When an event of it came in last, and when it last had read what it was told, or nearly so."""
+        self.owes_from: float | None = None
+        """How long the loop had been idle (see `Fleet`) when it was told to end its part, or to say who waits there."""
+        self.owing = 0
+        """Frames that have come since."""
+        self.written = 0
+        """Bytes of output."""
         self.stuck: tuple[StateId, Failure] | None = None
         """The state for which it is killed."""
         self.how: str | None = None
         """Why it is killed."""
         self.exit_status: int | None = None
         """Once it is dead; it is still here until its last words are passed on."""
+
+    def heard(self, message: wire.Message, output_limit: int) -> None:
+        """Count what it says. HostProtocolError when it is more than an honest host says."""
+        if isinstance(message, wire.Output):
+            self.written += len(message.data)
+            if self.written > output_limit:
+                raise HostProtocolError("it wrote more than it may")
+        if self.owes_from is not None:
+            self.owing += 1
+            if self.owing > _MOST_OWING:
+                raise HostProtocolError("it went on after the end of the program")
+
+    def is_asked(self, idle: float) -> None:
+        """It was told to end its part, or to say who waits there."""
+        self.owes_from, self.owing = idle, 0
+
+    def owes_too_long(self, idle: float, hang_seconds: float) -> str:
+        """As `what_is_late`, by the time for which the loop had nothing to do; so a host that says just enough never to
+        be silent is found out too, and one that waits for us is not blamed."""
+        if self.owes_from is not None and idle >= self.owes_from + hang_seconds:
+            return f"it did not end its part of the program for {hang_seconds:g} s"
+        return ""
 
     def what_is_late(self, now: float, hang_seconds: float, *, is_speaking: bool) -> str:
         """What it should have done by now, in words; "" if nothing. `is_speaking`: in the middle of a word."""

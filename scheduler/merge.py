@@ -37,13 +37,15 @@ class _Event:
 class EventMerge:
     """Events of hosts, by their numbers."""
 
-    __slots__ = ("_events", "speaker")
+    __slots__ = ("_events", "speaker", "words")
 
     def __init__(self) -> None:
         self._events: dict[int, deque[_Event]] = {}
         """By host; those that are not there as a whole are last."""
         self.speaker: int | None = None
         """The host of which an event was taken in part: only its socket is to be read now."""
+        self.words = 0
+        """How many events have begun to be taken."""
 
     def add_host(self, host: int) -> None:
         """There is one more."""
@@ -88,6 +90,7 @@ class EventMerge:
                 if at > until:
                     return
                 self.speaker = host
+                self.words += 1
             speaker = self.speaker
             event = self._events[speaker][0]
             while event.frames:

@@ -30,10 +30,9 @@ from typing import Protocol
 
 from . import wire
 from .callees import CallError, CallRouter, NoFunctions
-from .connection import HostConnection, HostError, HostProtocolError, how_it_died
+from .connection import READS, HostConnection, HostError, HostProtocolError, how_it_died
 from .process import HostProcess
 from .records import RecordError
-from .units import UNLIMITED
 
 HELLO_SECONDS = 60.0
 """How long a host may take to say `Hello`; some 50 ms are usual, the rest is for a machine that is short of breath."""
@@ -45,6 +44,9 @@ short enough for a person who waits for the prompt because a cancelled script do
 _UNSENT_REPLIES = 64 * 1024 * 1024
 """Bytes that wait for hosts to take them, beyond which no further reply is taken from those who carry out calls: one
 host that does not read must not fill the supervisor's memory. Guessed."""
+
+_UNREFUSED_CALLS = 64 * 1024 * 1024
+"""Bytes of calls that wait to be refused, where there is nothing to call: only those of a host that does not read."""
 
 EXIT_SECONDS = 0.2
 """How long a host whose socket has closed may take to be gone, before it is killed: its own status says more."""
@@ -153,7 +155,7 @@ class Supervisor:
         self._listener = listener
         self._interruptible = surroundings.interruptible
         self._input_fd = surroundings.input_fd
-        self._calls = surroundings.calls or CallRouter(NoFunctions(), UNLIMITED)
+        self._calls = surroundings.calls or CallRouter(NoFunctions(), _UNREFUSED_CALLS)
         self._stop_fd = surroundings.stop_fd
 
     def run(self) -> wire.TreeEnded:
@@ -308,6 +310,7 @@ class SoleHost:
         self.ended: wire.TreeEnded | None = None
         self.wants_input = False
         self._has_noticed = False
+        self._output_left = start.limits().tree.output
 
     def due(self) -> float | None:
         return self._hello_until
@@ -358,11 +361,15 @@ class SoleHost:
                 self.broke(host, HostProtocolError(f"{type(message).__name__} is out of turn"))
 
     def wrote(self, data: bytes) -> bytes:
+        self._output_left -= len(data)
+        if self._output_left < 0:  # an honest host ends whoever would write more
+            self.broke(self._host, HostProtocolError("the process that runs the scripts wrote more than it may"))
         return data
 
     def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
-        while host.events.receive():
-            pass
+        for _ in range(READS):  # a child that it has left may still write
+            if not host.events.receive():
+                break
         yield from self.read_events(set())
         raise self._explained(HostDiedError(exit_status))
 

@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import sys
 import time
 from contextlib import ExitStack, nullcontext
 
@@ -14,19 +13,11 @@ from luspool.scheduler.blame import USUAL, RestartPolicy
 from luspool.scheduler.connection import HostError
 from luspool.scheduler.fleet import Fleet, FleetOptions
 from luspool.scheduler.limits import Limits
-from luspool.scheduler.process import HostProcess
 from luspool.scheduler.supervisor import Supervisor, Surroundings
 
+from .host_script import start_host
+
 HOST = """
-import os, signal, socket, time
-from luspool.scheduler import wire
-from luspool.scheduler.process import CONTROL_FD, EVENTS_FD
-events, control = socket.socket(fileno=EVENTS_FD), socket.socket(fileno=CONTROL_FD)
-decoder = wire.Decoder(wire.TO_HOST)
-received = []
-def send(*messages):
-    for message in messages:
-        (control if type(message) in wire.CONTROL else events).sendall(wire.encode(message))
 def say(*frames):
     send(wire.Stamp(time.monotonic_ns(), len(frames)), *frames)
 def receive():
@@ -93,7 +84,7 @@ class Run:
 
     def start_host(self):
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
-        self.processes.append(HostProcess.start([sys.executable, "-I", "-S", "-c", _SEARCH + HOST + code]))
+        self.processes.append(start_host(HOST + code))
         return self.processes[-1]
 
     def __enter__(self):
@@ -118,7 +109,6 @@ class Run:
         return ended
 
 
-_SEARCH = f"import sys; sys.path[:] = {sys.path!r}\n"
 ENDS = HELLO + "serve()"
 
 
@@ -134,6 +124,11 @@ ENDS = HELLO + "serve()"
         ("send(wire.Stamp(1, 2), wire.Stamp(1, 2)); serve()", "in the middle of an event"),
         ("say(wire.Output(3, b'a')); serve()", "stream 3"),
         ("say(wire.Exceeded('beer', 1, 2)); serve()", "no limit 'beer'"),
+        ("say(wire.Stuck('cpu', 'm', 's', True, (1 << 40) + 1)); serve()", "the main script, which is in another host"),
+        (
+            "say(wire.Output(1, bytes(60_000)), *[wire.Output(1, bytes(60_000))] * 17); serve()",
+            "wrote more than it may",
+        ),
         ("send(wire.Report(b'x', b'', 0, 0, False)); serve()", "1 bytes are no counts"),
         ("send(wire.Hello(wire.VERSION)); serve()", "Hello twice"),
         ("control.sendall(b'GET / HTTP/1.1'); serve()", "no message of kind 71"),
@@ -146,6 +141,23 @@ def test_a_host_that_lies_is_ended_and_the_program_goes_on(lie, how):
     (death,) = run.listener.deaths
     assert re.search(how, death), death
     assert death.endswith("; another takes its place")
+
+
+SLOWLY = "    send(wire.Pong(serve(wire.Ping).number), wire.Output(1, b''))\n"
+
+
+def test_a_host_that_drips_one_word_without_end_is_ended_as_one_that_is_silent_in_it():
+    drips = "send(wire.Stamp(time.monotonic_ns(), 1 << 40))\nwhile True:\n" + SLOWLY
+    run = Run(UNTIL_GONE, OTHER + drips, ENDS)
+    assert run.to_its_end() == EXITED
+    assert "stopped in the middle of a word for 0.5 s" in run.listener.deaths[0]
+
+
+def test_a_host_that_never_ends_its_part_of_the_program_is_not_waited_for():
+    """It answers all questions, and the others have ended long ago."""
+    run = Run(ROOT + "leave()", OTHER + "serve(wire.EndTree); serve()", ENDS)
+    assert run.to_its_end() == EXITED
+    assert run.processes[1].wait(0) == -9
 
 
 def test_who_writes_faster_than_it_is_read_does_not_keep_the_others_from_being_heard():

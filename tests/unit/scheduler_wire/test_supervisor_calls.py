@@ -1,36 +1,19 @@
 """The supervisor and calls of functions: against hosts that keep the protocol, and hosts that don't."""
 
 import os
-import sys
 from contextlib import nullcontext
 
 import pytest
 
-from luspool.scheduler import wire
+from luspool.scheduler import supervisor, wire
 from luspool.scheduler.callees import CallRouter
 from luspool.scheduler.connection import HostProtocolError
 from luspool.scheduler.limits import Limits, TreeLimits
-from luspool.scheduler.process import HostProcess
 from luspool.scheduler.supervisor import SoleHost, Supervisor, Surroundings
 
+from ..scheduler_fleet.host_script import start_host
+
 HOST = """
-import os, signal, socket
-from luspool.scheduler import wire
-from luspool.scheduler.process import CONTROL_FD, EVENTS_FD
-events, control = socket.socket(fileno=EVENTS_FD), socket.socket(fileno=CONTROL_FD)
-decoder = wire.Decoder(wire.TO_HOST)
-received = []
-def send(*messages):
-    for message in messages:
-        (control if type(message) in wire.CONTROL else events).sendall(wire.encode(message))
-def receive():
-    while not received:
-        data = control.recv(1 << 16)
-        if not data:
-            os._exit(0)
-        decoder.feed(data)
-        received.extend(decoder)
-    return received.pop(0)
 send(wire.Hello(wire.VERSION))
 receive()
 """
@@ -82,12 +65,12 @@ def run():
     def run(code, own=None):
         callees.extend([own] if own else [])
         listener = Listener()
-        with HostProcess.start([sys.executable, "-I", "-c", HOST + code]) as host, open(os.devnull, "rb") as nothing:
+        with start_host(HOST + code) as host, open(os.devnull, "rb") as nothing:
             calls = CallRouter(own, START.limits().tree.memory) if own else None
             surroundings = Surroundings(nullcontext(), nothing.fileno(), calls)
-            supervisor = Supervisor(SoleHost(host, START, listener), listener, surroundings)
-            supervisor.run()
-            supervisor.close()
+            loop = Supervisor(SoleHost(host, START, listener), listener, surroundings)
+            loop.run()
+            loop.close()
         return listener.heard
 
     yield run
@@ -144,3 +127,12 @@ def test_more_calls_than_the_memory_of_the_tree_are_a_lie(run):
     with pytest.raises(HostProtocolError, match="more calls at a time than its memory allows"):
         run(code, callees)
     assert sum(len(call.payload) for call in callees.calls) < 8 << 20
+
+
+def test_calls_that_nobody_takes_the_refusals_of_do_not_pile_up(run, monkeypatch):
+    """Also where there are no functions, whose program may have any amount of memory."""
+    monkeypatch.setattr(supervisor, "_UNSENT_REPLIES", 1 << 16)
+    monkeypatch.setattr(supervisor, "_UNREFUSED_CALLS", 1 << 20)
+    code = "number = 0\nwhile True:\n    number += 1\n    send(wire.Call(number, 'f', b''))"
+    with pytest.raises(HostProtocolError, match="more calls at a time than its memory allows"):
+        run(code)
