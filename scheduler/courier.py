@@ -42,6 +42,10 @@ _CALM: Final = 2_000_000
 _LETTERS_AT_ONCE: Final = 64
 """Letters taken in during one stay under the lock: some 100 microseconds."""
 
+_MOST_BEHIND: Final = 1 << 18
+"""Ends below states of which a host has heard and another has not yet said that it has. One that keeps its words to
+itself would have the others remember without end, and write letters that it does not read. Guessed."""
+
 _RECORD_ROOM: Final = 64 * 1024 * 1024
 """Bytes of a letter beyond the limit of messages: a state's spec with its source text, an error value. Generous."""
 
@@ -277,6 +281,9 @@ class Courier:
             self._machine.commands += 1
             self._settle()
         self._dispatcher.flush()
+        for link in tuple(self._links.values()):
+            if len(self._machine.peers[link.host].behind) > _MOST_BEHIND:
+                self._break(link, f"it does not say of {_MOST_BEHIND} ends of states that it has heard of them")
 
     def _exceed(self, excess: Excess) -> None:
         if self._machine.tree is not None:

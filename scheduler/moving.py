@@ -157,7 +157,7 @@ class MovingMachine(StubMachine):
         try:
             spec = self._specs.unpack(move.spec)
             limits = unpack(StateLimits, move.limits).within(self._limits.state)
-        except (RecordError, ValueError) as error:
+        except (RecordError, ValueError, RecursionError) as error:  # of a spec that is nested without end
             raise LetterError(f"host {host} gave away what is no state: {error}") from error
         creator = self._creator(tree, host, ancestors)
         parent = creator if move.has_parent else None

@@ -62,6 +62,15 @@ def test_what_can_be_no_letter_is_refused(hosts, child, letter):
     assert not hosts[1]._abroad
 
 
+def test_a_spec_that_is_nested_without_end_is_refused(hosts, child, monkeypatch):
+    def unpack(_):
+        raise RecursionError
+
+    monkeypatch.setattr(hosts[1]._specs, "unpack", unpack)
+    with pytest.raises(LetterError):
+        hosts[1].arrived(2, moved([(child.id, 2)]))
+
+
 def test_a_state_is_given_once(hosts, child):
     letter = moved([(child.id, 2)])
     hosts[1].arrived(2, letter)
