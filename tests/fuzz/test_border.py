@@ -1,0 +1,46 @@
+"""A bounded run of the fuzzer of the border around a host process, and what it has found."""
+
+import os
+
+import pytest
+
+from . import border
+
+EXECUTIONS = {"fleet": 6, "sole": 6, "moved": 12, "spread": 8, "ring": 60, "link": 60, "board": 60}
+
+
+@pytest.mark.parametrize("part", EXECUTIONS)
+def test_whatever_a_host_says_the_others_and_the_supervisor_stay_sound(part):
+    before = sorted(os.listdir("/proc/self/fd"))
+    for seed in range(EXECUTIONS[part]):
+        border.execute(part, seed)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_rounds_are_endless_and_those_of_a_seed():
+    rounds = border.rounds(3)
+    for _ in range(2 * len(border.PARTS)):
+        next(rounds)
+    border.close()
+
+
+def test_a_claim_that_fails_says_how_to_do_it_again(monkeypatch):
+    def fail(_chance):
+        raise ValueError("no")
+
+    monkeypatch.setitem(border.PARTS, "ring", fail)
+    with pytest.raises(AssertionError, match=r"tests\.fuzz\.border\.execute\('ring', 7\): ValueError: no"):
+        border.execute("ring", 7)
+
+
+@pytest.mark.parametrize(
+    ("part", "seed"),
+    [
+        ("fleet", 9),  # a host that never said that its part of the program was over was waited for without end
+        ("fleet", 330),  # hosts were blamed whose words had to wait for another's
+        ("sole", 16),  # the only host of a program wrote more than the program may
+        ("moved", 1),  # pledges of a state that were nested 100,000 deep ended the host that read them
+    ],
+)
+def test_what_was_found_once_does_not_come_back(part, seed):
+    border.execute(part, seed)
