@@ -5,13 +5,14 @@ coordinator has the others told, and a pair of rings is made for each of them. T
 all have joined; those that replace others join while it runs.
 
 Death: seen by sentinels, by the end of a socket, or by silence: each host answers a `Ping` every `_PING_SECONDS`, and
-one that has not for `hang_seconds` is killed; so is one that stops in the middle of what it says, for then nobody else
-can say anything (see `merge`), or that reads nothing, or does not end its part when the program is over. The
-first and the last of these are also measured by the time for which the loop had nothing to do: who says a little now
-and then gains nothing by it, and for time that we have lost ourselves nobody is blamed. What a dead host had said is passed on
-first. Then the others are told, which end its states where their parents can hear of it (see `spread`); a new host takes its place, within the
-restart policy; and scripts inside of which too many hosts have died are not started any more. Where the first host dies
-before it is ready, nothing has begun, and the program fails as one with a single host does.
+one that has not for `hang_seconds` is killed; so is one that reads nothing, one that stops in the middle of what it
+says, for then nobody else can say anything (see `merge`), and one that does not end its part when the program is
+over. The last two are also measured by the time for which the loop had nothing to do: who says a little now and then
+gains nothing by it, and nobody is blamed for time that we have lost ourselves. What a dead host had said is passed on
+first. Then the others are told, which end its states where their parents can hear of it (see `spread`); a new host
+takes its place, within the restart policy; and scripts inside of which too many hosts have died are not started any
+more. Where the first host dies before it is ready, nothing has begun, and the program fails as one with a single host
+does.
 
 Bounds: of what hosts say, no more is read than can be passed on, but for what a socket holds; and while one of them is
 behind with reading its commands, nothing is read of what may bring it more.
