@@ -12,6 +12,7 @@ from luspool.scheduler.board import BoardWriter, create_board
 from luspool.scheduler.connection import HostConnection, HostProtocolError
 from luspool.scheduler.control import ControlSocket
 from luspool.scheduler.courier import Courier
+from luspool.scheduler.fleet import Fleet, FleetOptions
 from luspool.scheduler.fleet_member import Member
 from luspool.scheduler.limits import Limits, TreeLimits
 from luspool.scheduler.protocol import StateId
@@ -61,23 +62,41 @@ def test_the_only_host_of_a_program_writes_no_more_than_the_program_may():
         run_alone("while True: send(wire.Output(2, bytes(60_000)))")
 
 
-def test_a_child_that_a_dead_host_has_left_is_not_listened_to_for_ever():
-    code = """
-parent, child = os.pipe()
-if os.fork():
-    os.read(parent, 1)  # it is in a session of its own, and talks
-    os._exit(3)
-os.setsid()
-try:
-    while True:
-        send(wire.WantInput())
-        os.write(child, b"x") if child else None
-        child = 0
-except OSError:
-    os._exit(0)
-"""
-    with pytest.raises(HostDiedError):
-        run_alone(code)
+class Endless:
+    """In the place of an events socket that a child which a dead host has left fills faster than it is read."""
+
+    def __init__(self):
+        self.reads = 0
+
+    def receive(self):
+        self.reads += 1
+        assert self.reads < 100
+        return True
+
+    def messages(self):
+        return iter(())
+
+
+def test_a_child_that_the_only_host_has_left_is_not_listened_to_for_ever():
+    with ExitStack() as stack:
+        sole = SoleHost(connection(stack).process, wire.Start.of(1, 0, Limits(), b""), None)
+        (host,) = sole.connections
+        host.events = Endless()
+        with pytest.raises(HostDiedError):
+            list(sole.lost(host, 3))
+
+
+def test_nor_is_one_that_one_of_several_has_left():
+    with ExitStack() as stack:
+        process = connection(stack).process
+        listener = SimpleNamespace(host_died=lambda text, details: None)
+        options = FleetOptions(1, lambda: None, "main.lus", 0)
+        fleet = stack.enter_context(Fleet(process, wire.Start.of(1, 0, Limits(), b""), listener, options))
+        (host,) = fleet.connections
+        fleet._members[host].number = 2
+        fleet._merge.add_host(2)
+        host.events = Endless()
+        assert list(fleet.lost(host, 3)) == []
 
 
 def test_who_goes_on_after_the_end_of_the_program_is_found_out_by_the_number_of_words(monkeypatch):
