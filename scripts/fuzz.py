@@ -5,8 +5,8 @@ raises AssertionError with its input where a claim fails; and perhaps with `clos
 one execution by itself, `--only` comes to it at once, and else by way of all those before it.
 
 Every target runs in a process of its own, which may hang, crash or eat memory. The process writes the number of the
-execution, and the input that it tries, to shared memory; so both are known whatever becomes of it. What hangs is made to
-print where (faulthandler) and is then ended. Exit status 1 if there was a finding.
+execution, and the input that it tries, to shared memory; so both are known whatever becomes of it. What hangs is made
+to print where (faulthandler) and is then ended. Exit status 1 if there was a finding.
 """
 
 from __future__ import annotations
@@ -182,7 +182,9 @@ def fuzz(order: Order) -> tuple[str, bool, bool]:
         problem = f"dies of {signal.Signals(-status).name}"
     if status > 0:
         said = progress.report.decode().strip()
-        problem = next((line for line in said.split("\n") if line.startswith("AssertionError")), said.rsplit("\n", 1)[-1])
+        problem = next(
+            (line for line in said.split("\n") if line.startswith("AssertionError")), said.rsplit("\n", 1)[-1]
+        )
         problem = problem or f"ends with status {status}"
     took = time.monotonic() - started
     done = progress.read()[0]
@@ -211,7 +213,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="for each target (default: 60)")
     parser.add_argument("--seed", type=int, help="which executions (default: a random one, which is printed)")
     parser.add_argument("--only", type=int, metavar="K", help="only the execution of this number")
-    parser.add_argument("--limit", type=float, default=30.0, help="seconds of processor time for one input (default: 30)")
+    parser.add_argument(
+        "--limit", type=float, default=30.0, help="seconds of processor time for one input (default: 30)"
+    )
     parser.add_argument("--list", action="store_true", help="print the targets")
     options = parser.parse_args()
     if unknown := sorted({*options.targets} - {*known}):

@@ -11,7 +11,9 @@ from luspool.sandbox.codec import Entries, EnumValue, Value
 ENUMS = [EnumValue(("a", "b", "ü"), 1), EnumValue(("a", "b", "ü"), 3), EnumValue(("x",), 1)]
 LENGTHS = (0, 1, 2, 3, 5, 14, 15, 16, 17, 119, 120, 121, 240, 241)
 FLOATS = (0.0, -0.0, math.inf, -math.inf, math.nan, 0.5, 5e-324, 2.0**53, 2.0**63, -(2.0**63), 1e308, 3.0)
-EDGES = [sign * (1 << bits) + more for bits in (7, 8, 15, 16, 31, 32, 53, 62) for sign in (1, -1) for more in (-1, 0, 1)]
+EDGES = [
+    sign * (1 << bits) + more for bits in (7, 8, 15, 16, 31, 32, 53, 62) for sign in (1, -1) for more in (-1, 0, 1)
+]
 
 
 def integer(chance: Random) -> int:
@@ -24,7 +26,7 @@ def string(chance: Random) -> str | bytes:
         return b"\xff" + chance.randbytes(chance.randint(0, 5))
     if chance.random() < 0.1:
         return "x" * chance.randint(250, 260)
-    return "".join(chance.choices("ab\0\nü€\U0001f600\"\\_1", k=chance.randint(0, 8)))
+    return "".join(chance.choices('ab\0\nü€\U0001f600"\\_1', k=chance.randint(0, 8)))
 
 
 def scalar(chance: Random) -> Value:
@@ -84,15 +86,26 @@ def tree(chance: Random, depth: int = 4) -> Value:
     return {**{each: tree(chance, depth - 1) for each in keys if each is not True and each is not False}, "k": 1}
 
 
+def numbered(chance: Random) -> Value:
+    """A table with numbers as keys of which Lua makes integers, so far as they are whole."""
+    return {chance.choice((float(chance.randint(-3, 5)), *FLOATS[:4], *FLOATS[5:])): scalar(chance) for _ in range(4)}
+
+
 def mutated(chance: Random, data: bytes, other: bytes) -> bytes:
     """Some bytes changed, put in, taken out or copied from elsewhere; perhaps cut short."""
     edited = bytearray(data)
+    heads = [at for at, byte in enumerate(edited) if byte in (0xA1, 0xB1)]  # runs of one table or object
+    if heads and chance.random() < 0.3:
+        at = chance.choice(heads) + chance.randint(1, 8)
+        edited[at : at + 1] = bytes([chance.choice((0, 1, 2, 3, 255))])
     for _ in range(chance.choice((0, 1, 1, 2, 4))):
         at = chance.randrange(len(edited) + 1)
         size = chance.choice((1, 1, 1, 2, 4, 8))
         source = chance.choice((data, other))
         start = chance.randrange(len(source) or 1)
-        piece = chance.choice((b"", chance.randbytes(size), source[start : start + size], bytes([chance.randrange(13)])))
+        piece = chance.choice(
+            (b"", chance.randbytes(size), source[start : start + size], bytes([chance.randrange(13)]))
+        )
         edited[at : at + chance.choice((0, len(piece), size))] = piece
     return bytes(edited[: chance.randrange(len(edited) + 1)] if chance.random() < 0.1 else edited)
 
@@ -106,5 +119,7 @@ def shaped(chance: Random) -> bytes:
     payloads = (b"", b"\0", b"\1", b"\2", b"\1a", b"\1\0\0\0", b"\0" * 4, b"\1\0\0\0\1\0\0\0", b"\xff\xff\xff\x7f")
     for _ in range(chance.randint(0, 14)):
         head = bytes([chance.randint(0, 13) << 4 | chance.randint(0, 5)])
-        data += head + (bytes([chance.choice((1, 15, 16, 255))]) if head[0] & 15 == 0 else b"") + chance.choice(payloads)
+        data += (
+            head + (bytes([chance.choice((1, 15, 16, 255))]) if head[0] & 15 == 0 else b"") + chance.choice(payloads)
+        )
     return data

@@ -17,7 +17,14 @@ class Programs(Expressions):
         self._statements: list[Callable[[Scope, int], Pair]] = [
             *(self._say, self._local, self._local_from, self._assign, self._assign_from, self._if, self._if_assigned),
             *(self._while_assigned, self._error_first, self._for, self._group, self._group_write, self._checked),
-            *(self._catch_statement, self._local_function, self._leave, self._repeat, self._call_statement, self._do_block),
+            *(
+                self._catch_statement,
+                self._local_function,
+                self._leave,
+                self._repeat,
+                self._call_statement,
+                self._do_block,
+            ),
         ]
 
     def program(self, size: int) -> Pair:
@@ -125,27 +132,26 @@ class Programs(Expressions):
 
     def _if_assigned(self, scope: Scope, depth: int) -> Pair:
         """Branches of which some assign; what they declare is known in all that follow."""
-        known, lus, lua, ends = scope.inner(), "", "", 0
-        for number in range(self.chance.randint(1, 3)):
-            word = "elseif" if number else "if"
+        known, lus, lua, count = scope.inner(), "", "", self.chance.randint(1, 3)
+        for number in range(count):
+            lus += "elseif " if number else "if "
+            lua += "else do " if number else "do "
             if self.chance.random() < 0.7:
                 value = self.listed(known, depth - 1)
                 names = [self._new("w") for _ in range(self.chance.randint(1, 2))]
                 known.names += [Name(name, name) for name in names]
-                lus += f"{word} {', '.join(names)} = {value.lus} then "
-                lua += f"{'else' if number else ''} do local {', '.join(names)} = {value.lua} if {' and '.join(names)} then "
-                ends += 2
+                lus += f"{', '.join(names)} = {value.lus} then "
+                lua += f"local {', '.join(names)} = {value.lua} if {' and '.join(names)} then "
             else:
                 value = self.one(known, depth - 1)
-                lus += f"{word} {value.lus} then "
-                lua += f"{'else' if number else ''} do if {value.lua} then "
-                ends += 2
+                lus += f"{value.lus} then "
+                lua += f"if {value.lua} then "
             body = self._inner(known, depth - 1)
             lus, lua = lus + body.lus + " ", lua + body.lua + " "
         if self.chance.random() < 0.6:
             body = self._inner(known, depth - 1)
             lus, lua = f"{lus}else {body.lus} ", f"{lua}else {body.lua} "
-        return Pair(f"{lus}end", lua + " end" * ends)
+        return Pair(f"{lus}end", lua + " end" * (2 * count))
 
     def _steps(self, kinds: tuple[str, ...]) -> str:
         return f"steps({', '.join(self.chance.choice(kinds) for _ in range(self.chance.randint(0, 3)))})"
@@ -234,7 +240,9 @@ class Programs(Expressions):
             values.append(value.lua)
         scope.groups[group] = fields
         scope.names += fields.values()
-        return Pair(f"local {group} <group> = {{ {', '.join(lus)} }}", f"local {', '.join(targets)} = {', '.join(values)}")
+        return Pair(
+            f"local {group} <group> = {{ {', '.join(lus)} }}", f"local {', '.join(targets)} = {', '.join(values)}"
+        )
 
     def _group_write(self, scope: Scope, depth: int) -> Pair:
         """Some fields of a group are written at once."""

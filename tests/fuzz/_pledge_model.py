@@ -101,7 +101,9 @@ class State:
         permission. Necessary for a request to be granted; not sufficient, as there are more questions than these."""
         return all(
             any(
-                all(limit.covers(*question) for question in questions if question[0] == word and claim.covers(*question))
+                all(
+                    limit.covers(*question) for question in questions if question[0] == word and claim.covers(*question)
+                )
                 for limit in self.ceiling[word]
             )
             for word in claim.words

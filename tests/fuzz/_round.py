@@ -23,6 +23,12 @@ def trying(data: bytes | str) -> None:
         audience(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass"))
 
 
+def claim(holds: bool, problem: str) -> None:
+    """As `assert`, also where an exception is being handled."""
+    if not holds:
+        raise AssertionError(problem)
+
+
 def chance_of(seed: int, number: int) -> Random:
     """The source of chance of one execution, which no other execution has any part in."""
     return Random(f"{seed} {number}")
@@ -44,10 +50,10 @@ def require(check: Callable[[bytes], object], data: bytes) -> None:
     trying(data)
     try:
         check(data)
-        return
     except AssertionError as error:
-        first = error
-    smallest, problem = data, first
+        smallest, problem = data, error
+    else:
+        return
     for _ in range(SHRINKING_TRIES):
         for candidate in _smaller(smallest):
             trying(candidate)

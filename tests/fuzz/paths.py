@@ -1,9 +1,9 @@
 """Paths and patterns, and what the wall makes of them, against a slow and obvious model.
 
-Claims: the matcher gives the model's answer, for any value and path; what is canonical, and the canonical form of what is
-not, are the model's; containment and untouched trees are never claimed wrongly; everything that a value matches lies
-in its literal prefix, and everything that a set may ever allow in `paths_of`; no pattern takes long (`scripts/fuzz`
-ends what does).
+Claims: the matcher gives the model's answer, for any value and path; what is canonical, and the canonical form of what
+is not, are the model's; containment and untouched trees are never claimed wrongly; everything that a value matches
+lies in its literal prefix, and everything that a set may ever allow in `paths_of`; no pattern takes long
+(`scripts/fuzz` ends what does).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from luspool.permissions.paths import PathPattern, PatternError, check, literal_
 from luspool.sandbox.wall.policy import paths_of
 
 from . import _path_model as model
-from ._round import endless, trying
+from ._round import claim, endless, trying
 
 VALUES = ("ab/*?", "ab/*?./", "a/*?\\\\.", "a/.\n*", "/é\udcff?*a", "aab//..*?\\")
 PATHS = ("ab/", "ab/*?\\", "a/\n.", "é\udcff/a", "ab/.")
@@ -65,7 +65,7 @@ def _check_form(value: str) -> None:
         check(value)
         got = resolve(value, CWD)
     except PatternError as error:
-        assert 0 <= error.offset <= len(value), f"offset {error.offset} in {value!r}"
+        claim(0 <= error.offset <= len(value), f"offset {error.offset} in {value!r}")
         got = None
     if "\n" not in value:  # a control character is refused by `resolve`, and the grammar tells which one
         assert got == wanted or got == _ordered(wanted), f"{value!r} resolves to {got!r}, not {wanted!r}"

@@ -28,7 +28,7 @@ from luspool.permissions import (
 
 from . import _path_model as paths
 from . import _pledge_model as model
-from ._round import endless, require, trying
+from ._round import claim, endless, require, trying
 from .paths import path_of, value_of
 
 ELEMENTARY = ("load", "fs:read", "fs:write", "env", "host", "exec", "network:tcp", "network:udp", "network:http")
@@ -57,9 +57,9 @@ def _check_text(data: bytes) -> None:
         try:
             pledge = Pledge.parse(text, command_line=command_line)
         except PledgeSyntaxError as error:
-            assert wanted is None, f"{text!r} is refused: {error}"
-            assert 1 <= error.column <= len(text) + 1, f"column {error.column} in {text!r}"
-            assert str(error).isprintable(), f"of {text!r} it says {str(error)!r}"
+            claim(wanted is None, f"{text!r} is refused: {error}")
+            claim(1 <= error.column <= len(text) + 1, f"column {error.column} in {text!r}")
+            claim(str(error).isprintable(), f"of {text!r} it says {str(error)!r}")
             continue
         assert (pledge.permission, pledge.value, pledge.rejected) == wanted, f"{text!r} is read as {pledge!r}"
         assert str(pledge) == text, f"{text!r} is printed as {str(pledge)!r}"
@@ -75,7 +75,9 @@ def _is_text(data: bytes) -> bool:
 
 
 def _pledge(chance: Random) -> Pledge:
-    name = chance.choice(("fs:read", "fs:read", "fs:read", "fs", "fs:write", "env", "host", "load", "exec", "network:tcp"))
+    name = chance.choice(
+        ("fs:read", "fs:read", "fs:read", "fs", "fs:write", "env", "host", "load", "exec", "network:tcp")
+    )
     value = None
     if chance.random() < 0.85:
         value = {model.PATH: value_of(chance), model.NOTHING: None}.get(model.WORDS[name], chance.choice(("a", "b")))
@@ -215,7 +217,9 @@ def _check_damaged(chance: Random, history: History) -> None:
     text = json.dumps(to_wire(chance.choice(history.states)[0]))
     for _ in range(chance.randint(1, 3)):
         at = chance.randrange(len(text))
-        piece = chance.choice(("", '"', "[]", "null", "true", "-1", "{}", "~", "*", "/", "fs", "1e999", '["x","flag","y"]'))
+        piece = chance.choice(
+            ("", '"', "[]", "null", "true", "-1", "{}", "~", "*", "/", "fs", "1e999", '["x","flag","y"]')
+        )
         text = text[:at] + piece + text[at + chance.randint(0, 3) :]
     trying(text)
     try:

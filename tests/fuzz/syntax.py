@@ -1,9 +1,9 @@
 """The language front end under random programs, and under texts that are nearly programs.
 
 Claims: any bytes are a translation, or a `SyntaxFault` with a place inside the text, soon and at any depth of nesting;
-what Lua accepts is accepted, and unchanged but for the ambiguous words; parsed and emitted it is the same bytecode; the
-translation has the text's lines, and Lua finds in it only what is Lua's to find (limits, labels), with a place; a program
-does what it does when it is written in Lua by hand, errors and their lines included.
+what Lua accepts is accepted, and unchanged but for the ambiguous words; parsed and emitted it is the same bytecode;
+the translation has the text's lines, and Lua finds in it only what is Lua's to find (limits, labels), with a place; a
+program does what it does when it is written in Lua by hand, errors and their lines included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from luspool.sandbox.syntax.translate import rewrite
 
 from ._lus_expressions import Pair
 from ._lus_programs import Programs
-from ._round import endless, require, trying
+from ._round import claim, endless, require, trying
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWLINE = re.compile(rb"\r\n|\n\r|\n|\r")
@@ -31,16 +31,95 @@ LUAS_OWN = re.compile(
 )
 """What only Lua's compiler finds in a translation. All else that it says of one is a finding."""
 TOKENS = (
-    *("catch", "enum", "from", "provide", "group", "global", "do", "end", "if", "then", "else", "elseif", "while", "for"),
-    *("in", "local", "function", "return", "break", "goto", "repeat", "until", "not", "and", "or", "nil", "true", "..."),
+    *(
+        "catch",
+        "enum",
+        "from",
+        "provide",
+        "group",
+        "global",
+        "do",
+        "end",
+        "if",
+        "then",
+        "else",
+        "elseif",
+        "while",
+        "for",
+    ),
+    *(
+        "in",
+        "local",
+        "function",
+        "return",
+        "break",
+        "goto",
+        "repeat",
+        "until",
+        "not",
+        "and",
+        "or",
+        "nil",
+        "true",
+        "...",
+    ),
     *("?", "?.", "?[", "`", "$", "$(", "$a", "[", "]", "[,", ",]", "(", ")", "{", "}", "<", ">", "<const>", "<close>"),
-    *("<group>", "=", "==", ",", ";", ":", "::", ".", "..", "//", "~", "#", "a", "b", "x.y", "1", "0x", "'s'", '"', "\n"),
-    *("\r\n", "\r", "--", "--[[", "]]", "[[", "[=[", "\\", "\\z", "\0", "\xff", "\ufeff", "\v", "#!", "1e", "\\u{", "*"),
+    *(
+        "<group>",
+        "=",
+        "==",
+        ",",
+        ";",
+        ":",
+        "::",
+        ".",
+        "..",
+        "//",
+        "~",
+        "#",
+        "a",
+        "b",
+        "x.y",
+        "1",
+        "0x",
+        "'s'",
+        '"',
+        "\n",
+    ),
+    *(
+        "\r\n",
+        "\r",
+        "--",
+        "--[[",
+        "]]",
+        "[[",
+        "[=[",
+        "\\",
+        "\\z",
+        "\0",
+        "\xff",
+        "\ufeff",
+        "\v",
+        "#!",
+        "1e",
+        "\\u{",
+        "*",
+    ),
 )
 NESTED = ("(", "{", "catch ", "do ", "`$(", "f(", "a?[", "a[", "-", "not ", "function() ", "if a then ", "while a do ")
 NESTED += ("if a = b then else", "a?.b", "a..", "a^", "local a <f> = ", "local g <group> = {a <group> = {", "[[", "{{[")
 REPEATED = ("a = 1 ", "a,", "local a ", "catch f() ", "`$a` ", "t[1,2]", "a?.b ", ".b", "?.c", "\n", "\r", "x from t ")
-REPEATED += ("if a = b then end ", "enum a, b end ", "local a <f> = 1 ", "a <f>, ", "'", "--[", "]=]", "g.a ", "do provide end ")
+REPEATED += (
+    "if a = b then end ",
+    "enum a, b end ",
+    "local a <f> = 1 ",
+    "a <f>, ",
+    "'",
+    "--[",
+    "]=]",
+    "g.a ",
+    "do provide end ",
+)
 REPEATED += ("elseif a = b then ", "$", "`", "\\", "[=", "0x", "catch ", "from ", "a = {", "(f)()", "goto a ", "::a:: ")
 SETTINGS = b"""
 local convert, protected, hook, limit = tostring, pcall, debug.sethook, ...
@@ -63,7 +142,9 @@ INSTRUCTIONS = 1_000_000
 @functools.cache
 def seeds() -> list[bytes]:
     """Programs that exist."""
-    files = [path for glob in ("golden/*/*.lus", "hogs/*.lus", "preemption/*.lus") for path in ROOT.glob(f"tests/{glob}")]
+    files = [
+        path for glob in ("golden/*/*.lus", "hogs/*.lus", "preemption/*.lus") for path in ROOT.glob(f"tests/{glob}")
+    ]
     files += ROOT.glob("tests/corpus/*.lua")
     cases = (ROOT / "tests/corpus/meaning.txt").read_bytes().split(b"### ")[1:]
     texts = [path.read_bytes() for path in sorted(files)]
@@ -95,7 +176,7 @@ def _check_source(source: bytes) -> None:
         translation = translate(source, "t")
     except SyntaxFault as fault:
         # A text too deep to be read may be Lua: the limits differ by what the running state uses.
-        assert problem is not None or "levels" in fault.message, f"Lua accepts what is refused: {fault}"
+        claim(problem is not None or "levels" in fault.message, f"Lua accepts what is refused: {fault}")
         _check_place(fault, source)
         return
     lines = len(NEWLINE.findall(translation.lua)) - translation.uses_runtime
@@ -130,7 +211,7 @@ def _check_unchanged(source: bytes, lua: bytes) -> None:
     try:
         emitted, helpers = rewrite(text)
     except Problem as problem:
-        assert "levels" in problem.message, f"plain Lua is not read: {problem.message}"
+        claim("levels" in problem.message, f"plain Lua is not read: {problem.message}")
         return
     assert not helpers, f"plain Lua needs {helpers}"
     dump = _lua()[1]
@@ -181,7 +262,7 @@ def _scripts() -> tuple[bytes, str, str]:
 
 
 def _outcome(lua: bytes, helpers: tuple[str, ...]) -> str | None:
-    """What a text prints, without the words of Lua's errors, in which variables have other kinds; None: it never ends."""
+    """What a text prints, without the words of Lua's errors, which name variables; None: it takes too long."""
     runtime = lua55.LuaRuntime(encoding=None)
     runtime.execute(SETTINGS, INSTRUCTIONS)
     language = (ROOT / "sandbox/lua/language.lua").read_bytes()

@@ -61,7 +61,11 @@ return {
       seen[t] = true
       local marked
       for key, value in next, t do
-        if value == mark then t[key] = print elseif type(value) == "table" and not getmetatable(value) then put(value) end
+        if value == mark then
+          t[key] = print
+        elseif type(value) == "table" and not getmetatable(value) then
+          put(value)
+        end
         if key == mark then marked = value end
       end
       if marked ~= nil then t[mark], t[print] = nil, marked end
