@@ -136,7 +136,7 @@ class Liar:
         chance = self.chance
         messages = (wire.Output(1, bytes(60_000)), wire.Output(2, b""), wire.AskEndBelow(1), wire.WantInput())
         message = chance.choice((*messages, self._event(wire.Failed), self._event(wire.InputLeft)))
-        count = min(chance.choice((10, 1000, 5000)), (4 << 20) // len(frame(message)))
+        count = min(chance.choice((10, 300, 2000)), (1 << 20) // len(frame(message)))
         if chance.random() < 0.5 or not self.has_stamps:
             self._write(self._stamped(message) * count)
         else:

@@ -160,6 +160,13 @@ def test_a_host_that_never_ends_its_part_of_the_program_is_not_waited_for():
     assert run.processes[1].wait(0) == -9
 
 
+def test_nobody_is_blamed_for_words_that_have_to_wait_for_those_of_another():
+    stops = "serve(wire.EndTree); send(wire.Stamp(1, 2), wire.Output(1, b'x')); serve()"
+    run = Run(ROOT + "leave()", OTHER + stops, ENDS, hosts=3)
+    assert run.to_its_end() == EXITED
+    assert [process.wait(0) for process in run.processes] == [0, -9, 0]
+
+
 def test_who_writes_faster_than_it_is_read_does_not_keep_the_others_from_being_heard():
     flood = "at = time.monotonic_ns()\nwhile True: send(wire.Stamp(at, 1), wire.AskEndBelow(1))"
     run = Run(ROOT + "serve(wire.EndBelow); say(wire.Output(1, b'here')); leave()", OTHER + flood, ENDS)
