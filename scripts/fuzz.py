@@ -175,12 +175,13 @@ def fuzz(order: Order) -> tuple[str, bool, bool]:
     try:
         problem = watch(pid, progress, order.limit)
     except KeyboardInterrupt:
-        stopped = True  # the target has got it too, and ends its execution
+        stopped = True
+        os.kill(pid, signal.SIGINT)  # it ends its execution; from a terminal it has got this already
         watch(pid, progress, PATIENCE)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status < 0 and not problem and not stopped:
         problem = f"dies of {signal.Signals(-status).name}"
-    if status > 0:
+    if status > 0 and (progress.report or not stopped):
         said = progress.report.decode().strip()
         problem = next(
             (line for line in said.split("\n") if line.startswith("AssertionError")), said.rsplit("\n", 1)[-1]
@@ -225,6 +226,7 @@ def main() -> int:
     if options.list:
         print("\n".join(known))
         return 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have what runs in the background ignore it
     seed = SystemRandom().getrandbits(32) if options.seed is None else options.seed
     lines, found = [], False
     for target in options.targets or known:
