@@ -46,6 +46,10 @@ class Stepper(Protocol):
     def stop(self) -> None:
         """End the state within some milliseconds: this step, or else the next, gives STOPPED. From any thread."""
 
+    def step_back(self) -> None:
+        """Give the thread of the step that goes on a low priority, for good, within some milliseconds. From any thread;
+        nothing where no step goes on."""
+
     def problem(self) -> bytes:
         """What a FAILED step died of."""
 

@@ -13,6 +13,7 @@ begins or answers while what is between the two, and the answer, would not fit.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from typing import Any, Final
@@ -31,6 +32,8 @@ _LONG: Final = 8_000_000
 """Nanoseconds of processor time between two looks that are too many."""
 _ROOM: Final = 64 << 10
 """Bytes that are kept free for host calls: the library's own work around one and Lua's stack, without the answer."""
+_LOW_PRIORITY: Final = 10
+"""Niceness, as in native/preempt.c."""
 _MASK_COUNT: Final = 8
 _COLLECT: Final = 2
 _NOBODY: Final = bytearray(1)
@@ -129,6 +132,7 @@ class CountingStepper:
         "_looked",
         "_problem",
         "_runtime",
+        "_steps_back",
         "_wanted",
         "_where",
     )
@@ -147,6 +151,7 @@ class CountingStepper:
         calls.stepper = self
         self._instructions = _FIRST
         self._looked = 0
+        self._steps_back = False
         _lua.lua_sethook(self._co, _hook, _MASK_COUNT, _FIRST)
 
     def is_ending(self) -> bool:
@@ -161,6 +166,9 @@ class CountingStepper:
         """Choose after how many instructions the coroutine is looked at again; collect what is halfway to the limit."""
         if self._alarm and self.used > self._alarm:
             self.collect()
+        if self._steps_back:
+            self._steps_back = False
+            os.setpriority(os.PRIO_PROCESS, 0, _LOW_PRIORITY)  # the calling thread's own
         now = time.thread_time_ns()
         took, self._looked = now - self._looked, now
         if took > _LONG:
@@ -205,6 +213,7 @@ class CountingStepper:
         if self._end or not self.has_room():
             return self._end
         self._wanted = wanted
+        self._steps_back = False  # it was meant for the thread of another step
         self._looked = time.thread_time_ns()
         self._deadline = time.monotonic_ns() + nanoseconds if nanoseconds else None
         self._where = b""
@@ -226,6 +235,9 @@ class CountingStepper:
 
     def stop(self) -> None:
         self._end = self._end or _STOPPED
+
+    def step_back(self) -> None:
+        self._steps_back = True
 
     @property
     def used(self) -> int:

@@ -128,6 +128,11 @@ class State:
         if (stepper := self._stepper) is not None:
             stepper.stop()
 
+    def step_back(self) -> None:
+        """Let the thread of the step that goes on do so at a low priority. From any thread."""
+        if (stepper := self._stepper) is not None:
+            stepper.step_back()
+
     def _start(self) -> Stepper | Failure:
         program = self._program
         if program.source is None:

@@ -27,7 +27,6 @@ class Executor:
         "_on_fault",
         "is_replaced",
         "meter",
-        "native_thread",
         "number",
         "stepping",
         "thread",
@@ -45,15 +44,13 @@ class Executor:
         """The state inside its step, None between steps."""
         self.thread = 0
         """The executor's thread, by its `threading.get_ident`."""
-        self.native_thread = 0
-        """The same, by its `threading.get_native_id`."""
         self.is_replaced = False
         """Another has taken its place: it leaves when its step is over. Written under the lock."""
 
     def run(self) -> None:
         """Work until the host stops and everything is closed, or until the end of a step in which it was replaced."""
         dispatcher, board = self._dispatcher, self._dispatcher.board
-        self.thread, self.native_thread = threading.get_ident(), threading.get_native_id()
+        self.thread = threading.get_ident()
         state: State | None = None
         result: StepResult | None = None
         cpu = heap = 0

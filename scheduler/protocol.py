@@ -183,6 +183,12 @@ class Runnable(Protocol):
         What that step gives is of no interest. A state inside one C function may take its time (`GRACE`).
         """
 
+    def step_back(self) -> None:
+        """Another thread has taken the place of the one that is inside `step`: it goes on at a low priority, for good.
+
+        From any thread; never blocks. Nothing where there is no such thing, or no step goes on.
+        """
+
     def close(self) -> None:
         """Free everything, without running the script any further. Only between steps; twice is harmless."""
 

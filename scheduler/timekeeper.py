@@ -9,10 +9,8 @@ long as the script likes, does it look at the clocks every `_POLL`. So a host th
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from .announcer import Announcer
@@ -30,8 +28,6 @@ _HELD: Final = 100_000_000
 _MOST_EXECUTORS: Final = 600
 """Replaced ones included; some more than the command line's `--threads`. Beyond, who holds an executor holds it."""
 _NEVER: Final = 1 << 62
-_NICE: Final = 10
-"""The niceness of a thread that is held: a tenth of the processor time of one that shares."""
 
 
 class Timekeeper:
@@ -103,17 +99,17 @@ class Timekeeper:
         elif (used := tree.cpu + tree.elsewhere.cpu + cpu) > tree.limits.cpu:
             machine.exceed_tree(tree, Excess("cpu", tree.limits.cpu, used, is_of_tree=True))
         elif now - started_at > _HELD and self._dispatcher.slice.wanted[0] and not state.is_outside:
-            self._let_go(executor)
+            self._let_go(executor, state)
         return False
 
-    def _let_go(self, executor: Executor) -> None:
+    def _let_go(self, executor: Executor, state: State) -> None:
         """Replace an executor that is held by a state which does not give way."""
         dispatcher = self._dispatcher
         if executor.is_replaced or not dispatcher.slice.nanoseconds or len(dispatcher.executors) >= _MOST_EXECUTORS:
             return
         executor.is_replaced = True
-        with suppress(OSError):  # a wall may refuse it; then all have the same priority
-            os.setpriority(os.PRIO_PROCESS, executor.native_thread, _NICE)
+        if state.runnable is not None:  # its own thread does it: no other may, behind a wall
+            state.runnable.step_back()
         self._replace()
 
     def _is_stuck(self, state: State, now: int, cpu: int) -> bool:

@@ -43,6 +43,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,6 +73,7 @@ struct state {
     lua_State *home;        /* Lua's main thread: belongs to lupa, and is what the driver runs on */
     lua_State *main;        /* the script's main coroutine, from `adopt` on */
     _Atomic int stop;       /* an outcome that ends the state, or 0; written by any thread, never taken back */
+    _Atomic int steps_back; /* the thread of this step is to let others go first: see `step_back` */
     size_t used;            /* bytes, to the byte */
     size_t limit;           /* bytes; SIZE_MAX: none */
     size_t alarm;           /* growth beyond so many bytes is looked at: see `look`; 0 while a refusal is outstanding */
@@ -115,6 +117,8 @@ enum { TICK = SIGURG };
 static const nanoseconds RETRY = 1000000;
 /* The longest time without a tick: how late a stop is noticed, or that somebody has become ready. */
 static const nanoseconds POLL = 10000000;
+/* Niceness: a tenth of the processor time of a thread that has not stepped back. sandbox/wall/seccomp.py knows it. */
+enum { LOW_PRIORITY = 10 };
 /* At most one part in so many of a thread's time goes to arming. */
 enum { ARMING_SHARE = 32 };
 
@@ -138,10 +142,17 @@ static void set_timer(struct thread *me, nanoseconds at) {
     timer_settime(me->timer, TIMER_ABSTIME, &when, NULL);
 }
 
+/* For good: only who has rights that a host gives away could take it back. A thread may always do this to itself; one
+** to another may not, behind the wall. */
+static void step_back(struct state *st) {
+    if (atomic_exchange_explicit(&st->steps_back, 0, memory_order_relaxed)) setpriority(PRIO_PROCESS, 0, LOW_PRIORITY);
+}
+
 static void tick(struct thread *me) {
     me->timer_at = 0;
     lua_State *co = me->current;
     if (co == NULL) return;
+    step_back(me->state);
     nanoseconds now = clock_now();
     int stop = atomic_load_explicit(&me->state->stop, memory_order_relaxed);
     if (!stop && now < me->deadline) {
@@ -650,6 +661,7 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
     if (me->state->stop) return PyLong_FromLong(me->state->stop);
     enum outcome outcome;
     me->stepped = 1;
+    me->state->steps_back = 0;  /* it was meant for the thread of another step */
     Py_INCREF(me->runtime);
     PyObject *runtime = me->runtime;
     Py_BEGIN_ALLOW_THREADS
@@ -668,6 +680,12 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
 static PyObject *stepper_stop(Stepper *me, PyObject *unused) {
     (void)unused;
     if (me->state != NULL) end_by(me->state, STOPPED);
+    Py_RETURN_NONE;
+}
+
+static PyObject *stepper_step_back(Stepper *me, PyObject *unused) {
+    (void)unused;
+    if (me->state != NULL) me->state->steps_back = 1;
     Py_RETURN_NONE;
 }
 
@@ -693,6 +711,7 @@ static PyObject *stepper_used(Stepper *me, void *unused) {
 static PyMethodDef stepper_methods[] = {
     {"step", (PyCFunction)(void (*)(void))stepper_step, METH_FASTCALL, NULL},
     {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
+    {"step_back", (PyCFunction)stepper_step_back, METH_NOARGS, NULL},
     {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
     {"where", (PyCFunction)stepper_where, METH_NOARGS, NULL},
     {"close", (PyCFunction)stepper_close, METH_NOARGS, NULL},

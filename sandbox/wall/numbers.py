@@ -29,8 +29,9 @@ _X86_64 = """
     rt_sigaction 13  rt_sigprocmask 14  rt_sigreturn 15  ioctl 16  pread64 17  pwrite64 18  readv 19  writev 20
     sched_yield 24  mremap 25  madvise 28  nanosleep 35  getpid 39  sendto 44  recvfrom 45  recvmsg 47  clone 56
     exit 60  fcntl 72  fsync 74  ftruncate 77  getcwd 79  rename 82  mkdir 83  rmdir 84  unlink 87  readlink 89
-    gettimeofday 96  getrusage 98  capget 125  capset 126  sigaltstack 131  prctl 157  gettid 186  time 201  futex 202
-    sched_getaffinity 204  getdents64 217  restart_syscall 219  timer_create 222  timer_settime 223  timer_gettime 224
+    gettimeofday 96  getrusage 98  capget 125  capset 126  sigaltstack 131  setpriority 141  prctl 157  gettid 186
+    time 201  futex 202  sched_getaffinity 204  getdents64 217  restart_syscall 219  timer_create 222
+    timer_settime 223  timer_gettime 224
     timer_getoverrun 225  timer_delete 226  clock_gettime 228  clock_getres 229  clock_nanosleep 230  exit_group 231
     tgkill 234  openat 257  mkdirat 258  newfstatat 262  unlinkat 263  renameat 264  readlinkat 267  ppoll 271
     set_robust_list 273  prlimit64 302  getcpu 309  renameat2 316  seccomp 317  getrandom 318  statx 332  rseq 334
@@ -44,6 +45,7 @@ _AARCH64 = """
     nanosleep 101  timer_create 107  timer_gettime 108  timer_getoverrun 109  timer_settime 110  timer_delete 111
     clock_gettime 113  clock_getres 114  clock_nanosleep 115  sched_getaffinity 123  sched_yield 124
     restart_syscall 128  tgkill 131  sigaltstack 132  rt_sigaction 134  rt_sigprocmask 135  rt_sigreturn 139
+    setpriority 140
     getrusage 165  prctl 167  getcpu 168  gettimeofday 169  getpid 172  gettid 178  sendto 206  recvfrom 207
     recvmsg 212  brk 214  munmap 215  mremap 216  clone 220  mmap 222  mprotect 226  madvise 233  prlimit64 261
     renameat2 276  seccomp 277  getrandom 278  statx 291  rseq 293  clone3 435  faccessat2 439

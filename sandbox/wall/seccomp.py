@@ -49,6 +49,9 @@ _FCNTL: Final = (0, 1, 2, 3, 4, 1030, 1034)
 _IOCTL: Final = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Not TIOCSTI: it types at the user's terminal."""
 _PR_SET_NAME: Final = 15
+_PRIO_PROCESS: Final = 0
+_LOW_PRIORITY: Final = 10
+"""What a thread that is held by its state gives itself (native/preempt.c, preemption_hook.py)."""
 
 _SET_MODE_FILTER: Final = 1
 
@@ -63,6 +66,7 @@ def rules(pid: int, *, writing: bool) -> Rules:
         "clone": (HasBit(0, _CLONE_THREAD), NoneOfBits(0, 0xFFFFFFFF & ~_CLONE_OF_THREADS)),
         "tgkill": (OneOf(0, (pid,)),),
         "prlimit64": (OneOf(0, (0, pid)), Null(2)),
+        "setpriority": (OneOf(0, (_PRIO_PROCESS,)), Null(1), OneOf(2, (_LOW_PRIORITY,))),  # the calling thread's own
         "prctl": (OneOf(0, (_PR_SET_NAME,)),),
         "fcntl": (OneOf(1, _FCNTL),),
         "ioctl": (OneOf(1, _IOCTL),),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 WITHOUT_LANDLOCK = """
@@ -76,6 +79,30 @@ def test_an_incomplete_wall_is_an_error_for_who_asked_for_all_of_it(run, hosts):
 def test_who_accepts_less_is_told_nothing(run, wall):
     done = run("--wall", wall, landlock=False)
     assert (done.stdout, done.stderr, done.returncode) == ("42\n", "", 0)
+
+
+def niceness(pid):
+    """That of each thread of a process."""
+    stats = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return [int(stat.rpartition(")")[2].split()[16]) for stat in stats]
+
+
+@pytest.mark.parametrize("wall", ["strict", "off"])
+def test_a_thread_that_is_held_by_its_state_steps_back_and_no_other(luspool, wall):
+    luspool.write(
+        main='local w = worker.create("held.lus") print(worker.receive(w)) io.stdout:flush() while true do end',
+        held='worker.message("up") table.sort({ 1, 2, 3 }, function() while true do end end)',
+    )
+    options = ("--threads", "1", "--wall", wall, "--cpu", "1m", "-P", "load", "-P", "fs:read=.")
+    with luspool.start("run", *options, "main.lus") as command:
+        assert command.stdout.readline() == b"up\n"
+        (host,) = psutil.Process(command.pid).children()
+        while 10 not in (found := niceness(host.pid)):
+            assert command.poll() is None
+            os.sched_yield()
+        assert sorted(set(found)) == [0, 10]
+        assert found.count(10) == 1
+        command.terminate()
 
 
 def test_the_environment_stands_for_the_option(run, monkeypatch):

@@ -63,6 +63,9 @@ class Script:
     def stop(self):
         self.stopped.set()
 
+    def step_back(self):
+        pass
+
     def close(self):
         assert self.executor.acquire(blocking=False), "closed while it ran"
         self.closed += 1
