@@ -1,4 +1,4 @@
-"""Host calls of lua/io.lua, lua/os.lua and `print`: files, standard streams, environment variables, random bytes."""
+"""Host calls of lua/io.lua, lua/os.lua and `print`: files, standard streams, environment variables, chance."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ OBJECTS = """
 local objects = {
   {}, print, string.format, tostring, string.find, function() end, coroutine.create(print), coroutine.running(),
   io.stdout, worker, worker.create("/x"), vector.create(8), setmetatable({}, {__name = "mine"}), _G, math.random,
-  string, (enum a end), setmetatable({}, {__name = 5}), coroutine.wrap(print), host.anything, "a text", ("long "):rep(99),
+  string, (enum a end), setmetatable({}, {__name = 5}), coroutine.wrap(print), host.anything,
+  "a text", ("long "):rep(99),
 }
 """
 SHOWN = re.compile(rb"0x([0-9a-f]+)")
@@ -33,8 +34,9 @@ WAYS = {
     "errors": """
         for _, o in ipairs(objects) do
           for _, f in ipairs{function() return o + 1 end, function() return o.a.b.c end, function() return #o < o end,
-            function() o() end, function() error(o) end, function() assert(false, o) end, function() worker.send(o, 1) end,
-            function() worker.create("/x", {[o] = o}) end, function() string.rep(o) end, function() fromjson(o) end,
+            function() o() end, function() error(o) end, function() assert(false, o) end,
+            function() worker.send(o, 1) end, function() worker.create("/x", {[o] = o}) end,
+            function() string.rep(o) end, function() fromjson(o) end,
             function() tojson({[o] = o}) end, function() tocsv{{o}} end, function() table.concat{o} end,
             function() string.format("%d", o) end, function() string.format("%y", o) end} do
             print(select(2, pcall(f)))
@@ -78,7 +80,8 @@ def test_identities_are_distinct_and_stable(printed):
 def test_identities_of_strings_are_those_of_their_bytes(printed):
     source = """
         local p = function(s) return ("%p"):format(s) end
-        print(p("abc") == p("a" .. "bc"), p("abc") == p("abd"), p("") == p("\\0"), p(("x"):rep(1000)) == p(("x"):rep(1000)))
+        print(p("abc") == p("a" .. "bc"), p("abc") == p("abd"), p("") == p("\\0"),
+          p(("x"):rep(1000)) == p(("x"):rep(1000)))
         local seen, count = {}, 0
         for i = 1, 2000 do for _, s in ipairs{"k" .. i, ("y"):rep(i), i .. ("z"):rep(50)} do
           if not seen[p(s)] then count = count + 1 end
@@ -97,7 +100,8 @@ def test_the_form_is_that_of_lua(printed):
         print(#("%p"):format({}), ("%20p|%-20p|"):format({}, {}):gsub("0x%x+", "X"))
         print(("%p %6p|%-8p|"):format(1, nil, true))
         print(("%.3s|%8.2s|"):format({}, print))
-        print(pcall(string.format, "%.3p", {})) print(pcall(string.format, "%05p", {})) print(pcall(string.format, "%p"))
+        print(pcall(string.format, "%.3p", {})) print(pcall(string.format, "%05p", {}))
+        print(pcall(string.format, "%p"))
         print(pcall(string.format, "%s %s", {}))"""
     refused = "false\tinvalid conversion specification: '{}'"
     missing = "false\tbad argument #{} to '{}' (no value)"
@@ -124,16 +128,21 @@ def test_tostring_metamethods_are_called_as_in_lua(printed):
         local waits = setmetatable({}, {__tostring = function() return coroutine.yield() end})
         local co = coroutine.wrap(function() return ("%s!"):format(waits) end)
         co() print(co("yielded"))
-        print(select(2, pcall(function() local x = ("%s"):format(setmetatable({}, {__tostring = function() return {} end})) end)))
-        print(select(2, pcall(function() local x = ("%s"):format(setmetatable({}, {__tostring = function() error("in it") end})) end)))
-        print(select(2, pcall(function() local x = ("%s"):format(setmetatable({}, {__tostring = false})) end)))
-        local called = setmetatable({}, {__tostring = setmetatable({}, {__call = function() return "by call" end})})
+        local function fails(f)
+          local text = select(2, pcall(function() local x = ("%s"):format(setmetatable({}, {__tostring = f})) end))
+          print(text)
+        end
+        fails(function() return {} end)
+        fails(function() error("in it") end)
+        fails(false)
+        local by_call = setmetatable({}, {__call = function() return "by call" end})
+        local called = setmetatable({}, {__tostring = by_call})
         print(called, ("%s"):format(called))"""
     assert printed(source) == [
         "made\tmade\tmade|  made|ma\tmade",
         "yielded!",
-        "main.lus:7: '__tostring' must return a string",
-        "main.lus:8: in it",
+        "main.lus:8: '__tostring' must return a string",
+        "main.lus:12: in it",
         "attempt to call a boolean value",
         "by call\tby call",
     ]
@@ -142,11 +151,10 @@ def test_tostring_metamethods_are_called_as_in_lua(printed):
 def test_an_identity_keeps_no_object(printed):
     source = """
         local before = collectgarbage("count")
-        local weak = setmetatable({}, {__mode = "k"})
-        for i = 1, 20000 do local o = {} weak[o] = true tostring(o) end
+        for i = 1, 300000 do tostring{} end
         collectgarbage() collectgarbage()
-        print(next(weak), collectgarbage("count") - before < 100)"""
-    assert printed(source) == ["nil\ttrue"]
+        print(collectgarbage("count") - before < 12000)  -- room in the table; objects that are kept take 30,000"""
+    assert printed(source) == ["true"]
 
 
 def test_states_give_other_numbers(printed):
