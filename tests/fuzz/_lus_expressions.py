@@ -93,7 +93,8 @@ class Expressions:
     def __init__(self, chance: Random) -> None:
         self.chance = chance
         self._forms: list[Callable[[Scope, int], Pair]] = [
-            *(self._binary, self._call, self._caught, self._handled, self._optional, self._optional, self._text),
+            *(self._binary, self._call, self._caught, self._handled, self._optional, self._optional),
+            *(self._text, self._text, self._text),
             *(self._slice, self._slice, self._enum, self._do, self._function, self._table, self._index, self._unary),
         ]
 
@@ -229,8 +230,8 @@ class Expressions:
 
     def _text(self, scope: Scope, depth: int) -> Pair:
         lus, lua = "", []
-        for _ in range(self.chance.randint(0, 4)):
-            if self.chance.random() < 0.5:
+        for _ in range(self.chance.choice((0, 1, 2, 4, 8))):
+            if self.chance.random() < 0.6:
                 piece = self.chance.choice(TEXTS)
                 lus += piece
                 lua.append('"' + _in_quotes(piece) + '"')

@@ -15,7 +15,17 @@ class Programs(Expressions):
         super().__init__(chance)
         self._count = 0
         self._statements: list[Callable[[Scope, int], Pair]] = [
-            *(self._say, self._local, self._local_from, self._assign, self._assign_from, self._if, self._if_assigned),
+            *(
+                self._say,
+                self._say,
+                self._say,
+                self._local,
+                self._local_from,
+                self._assign,
+                self._assign_from,
+                self._if,
+                self._if_assigned,
+            ),
             *(self._while_assigned, self._error_first, self._for, self._group, self._group_write, self._checked),
             *(
                 self._catch_statement,

@@ -19,7 +19,7 @@ function say(...)
   for i = 1, values.n do values[i] = show(values[i]) end
   print(table.concat(values, "|"))
 end
-function ev(name, ...) say("ev", name) return ... end
+function ev(name, ...) say("ev", name, ...) return ... end
 function boom(value) error(value, 0) end
 function fail() error("failed") end
 function double(name, v) say("double", name, v) if type(v) == "number" then return v + v end end
