@@ -181,6 +181,9 @@ class Listener:
         self.failed = self.deadlocked = self.stuck = self.reports.append
         self.is_started = False
 
+    def notice(self, text):
+        assert type(text) is str
+
     def started(self):
         assert not self.is_started
         self.is_started = True

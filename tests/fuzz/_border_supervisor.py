@@ -11,7 +11,7 @@ from luspool.scheduler.limits import Limits, TreeLimits
 from luspool.scheduler.records import pack
 from luspool.scheduler.supervisor import SoleHost, Supervisor, Surroundings
 
-from .fake_hosts import FakeProcess, HonestHost, Listener
+from ._fake_hosts import FakeProcess, HonestHost, Listener
 
 OUTPUT_LIMIT = 100_000
 LINES = 5
