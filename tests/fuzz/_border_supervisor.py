@@ -215,7 +215,7 @@ class Border:
         return Surroundings(nullcontext(), reading)
 
     def turns(self, hosts):
-        """Play until the program is over."""
+        """Play until the program is over, or its root may be dead: a liar that claims to be busy is then waited for."""
         loop = Loop(hosts, self.listener, self.surroundings())
         loop.clock = self.clock
         for _ in range(MOST_TURNS):
@@ -223,6 +223,8 @@ class Border:
                 player.act()
             loop._turn()
             self.look(hosts)
+            if hosts.accused:
+                return None
             if hosts.ended is not None:
                 for player in self.players:
                     player.act()
