@@ -68,6 +68,7 @@ _Hook: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 _lua.lua_isyieldable.argtypes = [ctypes.c_void_p]
 _lua.lua_yieldk.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p]
 _lua.lua_sethook.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+_lua.lua_gethookcount.argtypes = [ctypes.c_void_p]
 _lua.lua_getstack.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Function)]
 _lua.lua_getinfo.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Function)]
 _raise: Final = ctypes.cast(_lua.lua_error, ctypes.c_void_p)
@@ -175,7 +176,10 @@ class CountingStepper:
             self._instructions = _FIRST
         elif self._instructions < _MOST and took < _LONG // 10:
             self._instructions = min(_MOST, self._instructions * 4)
-        _lua.lua_sethook(co, _hook, _MASK_COUNT, self._instructions)
+        if _lua.lua_gethookcount(co) != self._instructions:
+            # This goes through all that the coroutine has called: with a full stack it takes some 15 ms.
+            _lua.lua_sethook(co, _hook, _MASK_COUNT, self._instructions)
+            self._looked = time.thread_time_ns()
 
     def note(self, co: int) -> None:
         """The step is being ended in this coroutine. The first position is the one that counts."""

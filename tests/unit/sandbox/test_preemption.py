@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from luspool.sandbox import preemption_hook
+from luspool.sandbox.preemption import mechanism
 from luspool.scheduler.protocol import Ended, Preempted, Returned, Slice
 
 CORPUS = sorted((Path(__file__).parents[2] / "preemption").glob("*.lus"))
@@ -78,3 +80,22 @@ def test_a_state_can_be_stopped_inside_of_anything(lus, source):
     script = lus(f"print('inside') {source}")
     assert script.end_when_stopped().kind == "stopped"
     assert script.port.lines == ["inside"]
+
+
+@pytest.mark.skipif(mechanism().name != "hook", reason="2026-11: only the portable hook has such looks")
+def test_a_full_stack_is_not_gone_through_at_every_look(lus, monkeypatch):
+    """Setting a hook takes as long as the stack is deep: done at each look, a stack overflow took half a minute."""
+    settings = []
+
+    class Counting:
+        def __getattr__(self, name):
+            if name == "lua_sethook":
+                settings.append(name)
+            return getattr(real, name)
+
+    real = preemption_hook._lua
+    monkeypatch.setattr(preemption_hook, "_lua", Counting())
+    script = lus("local function f() return 1 + f() end print((pcall(f)))")
+    assert isinstance(script.state.step(Slice(0, bytearray(1))), Ended)
+    assert script.port.lines == ["false"]
+    assert len(settings) < 30
