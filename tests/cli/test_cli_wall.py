@@ -93,7 +93,7 @@ def test_a_thread_that_is_held_by_its_state_steps_back_and_no_other(luspool, wal
         main='local w = worker.create("held.lus") print(worker.receive(w)) io.stdout:flush() while true do end',
         held='worker.message("up") table.sort({ 1, 2, 3 }, function() while true do end end)',
     )
-    options = ("--threads", "1", "--wall", wall, "--cpu", "1m", "-P", "load", "-P", "fs:read=.")
+    options = ("--hosts", "1", "--threads", "1", "--wall", wall, "--cpu", "1m", "-P", "load", "-P", "fs:read=.")
     with luspool.start("run", *options, "main.lus") as command:
         assert command.stdout.readline() == b"up\n"
         (host,) = psutil.Process(command.pid).children()
