@@ -74,6 +74,13 @@ def _read(parse: Callable[[str], int]) -> Callable[[click.Context, click.Paramet
     return read
 
 
+def _once(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """For an option that means something else than its last value if it is repeated."""
+    if len(values) > 1:
+        raise click.BadParameter("given more than once; a set of a policy may extend others")
+    return values[0] if values else None
+
+
 class _LimitOption(click.Option):
     """An option that help lists among the limits (see `_RunCommand`)."""
 
@@ -91,15 +98,14 @@ class _RunCommand(click.Command):
 
 
 def _limits(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command all limits as options. It gets those that were given as `limits`, by their names."""
+    """Give a command all limits as options. It gets those that were given as `limits`, a number by each name."""
     defaults = Limits()
     names = {option.name.replace("-", "_"): option.name for option in LIMIT_OPTIONS}
 
     @wraps(command)
     def collected(**arguments: Any) -> int:  # noqa: ANN401  whatever click passes
         given = {name: arguments.pop(parameter) for parameter, name in names.items()}
-        limits = limits_from({name: value for name, value in given.items() if value is not None})
-        return command(limits=limits, **arguments)
+        return command(limits={name: value for name, value in given.items() if value is not None}, **arguments)
 
     decorated: Callable[..., int] = collected
     for option in reversed(LIMIT_OPTIONS):
@@ -130,6 +136,7 @@ def _luspool() -> None:
 @_luspool.command(cls=_RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
 @click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
 @click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let the script pledge it. Repeatable.")
+@click.option("--policy", metavar="FILE[:NAME]", callback=_once, multiple=True, help="Pledges and limits of a file.")
 @click.option(
     "--hosts",
     type=click.IntRange(1, MAX_HOSTS),
@@ -176,12 +183,13 @@ def run(  # noqa: PLR0913  click passes each option by its name
     arguments: tuple[str, ...],
     held: tuple[str, ...],
     ceiling: tuple[str, ...],
+    policy: str | None,
     hosts: int | None,
     threads: int | None,
     placement: str,
     wall: str | None,
     slice_nanoseconds: int | None,
-    limits: Limits,
+    limits: dict[str, int],
     strict_globals: bool,
     verbosity: int | None,
 ) -> int:
@@ -206,22 +214,30 @@ def run(  # noqa: PLR0913  click passes each option by its name
     luspool run hello.lus
     luspool run -P load -P fs:read=. main.lus one two
     luspool run --timeout 5s --memory 16M main.lus
+    luspool run --policy team.toml:report main.lus may.csv
     """
     from .run import RunOptions, run_program  # noqa: PLC0415  each command imports what it needs: people wait for it
 
+    words = tuple(map(os.fsencode, arguments))
+    applied = None
+    if policy is not None:
+        from .policy import open_policy  # noqa: PLC0415  as above
+
+        applied = open_policy(policy, words)
     options = RunOptions(
         script,
-        tuple(map(os.fsencode, arguments)),
+        words,
         held,
         ceiling,
         hosts or 1,
         threads or max(1, len(os.sched_getaffinity(0)) // (hosts or 1)),
         DEFAULT_SLICE_NANOSECONDS if slice_nanoseconds is None else slice_nanoseconds,
-        limits,
+        limits_from(applied.stricter(limits) if applied else limits),
         strict_globals,
         placement == "spread",
         wall or "",
         verbosity or 0,
+        applied,
     )
     prepared = click.get_current_context().find_object(Prepared)
     assert prepared is not None  # noqa: S101  for the type checker: `cli` prepares for `run`

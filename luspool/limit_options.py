@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from .scheduler.limits import OF_TREE, Limits, StateLimits, TreeLimits
@@ -66,6 +67,8 @@ LIMIT_OPTIONS: Final = (
 )
 """In the order in which people are shown them."""
 
+NO_PLACES: Final[Mapping[str, str]] = MappingProxyType({})
+
 _OPTIONS: Final = {(option.field, option.is_of_tree): option for option in LIMIT_OPTIONS}
 
 
@@ -87,13 +90,23 @@ def parse_slice(text: str) -> int:
     return 0 if value == UNLIMITED else value
 
 
-def with_flag(kind: str, message: str, limits: Limits) -> str:
-    """A message about a limit of this kind, one of `limits`, that was exceeded, and the flag that raises it."""
+def with_flag(kind: str, message: str, limits: Limits, places: Mapping[str, str] = NO_PLACES) -> str:
+    """A message about a limit of this kind, one of `limits`, that was exceeded, and how to raise it: by its flag.
+
+    But for those of `places`, by their options' names: no flag raises these, and they were set there.
+    """
     of_state, of_tree = _OPTIONS.get((kind, False)), _OPTIONS.get((kind, True))
     option = of_tree if is_about_program(message) else of_state
     if of_state is not None and of_tree is not None and of_tree.get(limits) < of_state.get(limits):
         option = of_tree  # a state has no more than the whole tree, so it was this one
-    return f"{message} (raise it with --{option.name})" if option else message
+    if option is None:
+        return message
+    return f"{message} ({how_to_raise(option.name, places)})"
+
+
+def how_to_raise(name: str, places: Mapping[str, str]) -> str:
+    """Advice about a limit: see `with_flag`."""
+    return f"set at {places[name]}; raise it there" if name in places else f"raise it with --{name}"
 
 
 def is_about_program(message: str) -> bool:

@@ -5,19 +5,26 @@ Whatever a script supplied and spans lines is indented, so that no script can wr
 
 from __future__ import annotations
 
-from .limit_options import is_about_program, with_flag
+from collections.abc import Mapping
+
+from .limit_options import NO_PLACES, is_about_program, with_flag
 from .scheduler import wire
 from .scheduler.limits import MEASURES, Limits
 from .scheduler.protocol import ChildrenHaveMail, InboxHasMail, InboxHasRoom, OutboxHasRoom
 
 
-def failure_text(report: wire.Failed, limits: Limits, *, brief: bool, debug: bool) -> str:
-    """A state's error in a program with these limits, with its traceback unless `brief`."""
+def failure_text(
+    report: wire.Failed, limits: Limits, *, brief: bool, debug: bool, places: Mapping[str, str] = NO_PLACES
+) -> str:
+    """A state's error in a program with these limits, with its traceback unless `brief`.
+
+    `places` says where limits were set that no flag raises (see `with_flag`).
+    """
     if report.kind == "usage":
         return f"luspool: {report.message}"
     if report.kind == "internal":
         return internal_error_text(f"{report.script}: {report.message}", report.traceback, debug=debug)
-    message = _explained(report, limits)
+    message = _explained(report, limits, places)
     if not report.is_root:
         how = "was ended" if report.kind in MEASURES else "failed"
         message = f"{_worker(report.script)} {how}, and nobody received its error: {message}"
@@ -32,9 +39,9 @@ def notice_text(text: str) -> str:
     return f"luspool: {' '.join(text.split())}"
 
 
-def stuck_text(report: wire.Stuck, limits: Limits, *, brief: bool) -> str:
-    """A state that nothing but the end of its process could end."""
-    message = _explained(report, limits)
+def stuck_text(report: wire.Stuck, limits: Limits, *, brief: bool, places: Mapping[str, str] = NO_PLACES) -> str:
+    """A state that nothing but the end of its process could end. `places` as in `failure_text`."""
+    message = _explained(report, limits, places)
     first = f"luspool: {message if report.is_root else f'{_worker(report.script)}: {message}'}"
     more = "It did not come out of one long call of a library function, so the whole program was ended."
     return first if brief else f"{first}\n{_indent(more)}"
@@ -68,12 +75,12 @@ def _worker(script: str) -> str:
     return f"worker {script}" if script else "a worker"
 
 
-def _explained(report: wire.Failed | wire.Stuck, limits: Limits) -> str:
+def _explained(report: wire.Failed | wire.Stuck, limits: Limits, places: Mapping[str, str]) -> str:
     """The message, with its script and, where that helps, the flag to use."""
     message = report.message if report.message.startswith(report.script) else f"{report.script}: {report.message}"
     # A worker may have stricter limits than those of the command line, which its creator gave it.
     raisable = report.kind in MEASURES and (report.is_root or is_about_program(message))
-    return with_flag(report.kind, message, limits) if raisable else message
+    return with_flag(report.kind, message, limits, places) if raisable else message
 
 
 def wait_lines(report: wire.Deadlocked) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import report
 from .errors import UsageError, is_debugging
 from .hosts import open_hosts
 from .interrupts import Interrupts
-from .limit_options import with_flag
+from .limit_options import NO_PLACES, how_to_raise, with_flag
 from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
 from .request import Request
 from .scheduler import wire
@@ -19,6 +21,9 @@ from .scheduler.units import UNLIMITED, format_duration, format_size
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
 from .verdict import Verdict
+
+if TYPE_CHECKING:  # only who has a policy waits for its reader
+    from .policy import AppliedPolicy
 
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
@@ -40,6 +45,7 @@ class RunOptions:
     """In each host."""
     slice_nanoseconds: int
     limits: Limits
+    """Those in force: of the flags and of the policy."""
     strict_globals: bool
     spreads: bool
     """Every new state goes to the next host."""
@@ -47,6 +53,11 @@ class RunOptions:
     """A `sandbox.wall.Mode`; "": strict where this system can."""
     verbosity: int
     """Below 0: one line for each error. Above 0: also what is run, and how."""
+    policy: AppliedPolicy | None = None
+
+    def limit_places(self) -> Mapping[str, str]:
+        """Where the limits were set that the policy decides (see `with_flag`)."""
+        return self.policy.places_of(self.limits) if self.policy else NO_PLACES
 
 
 class _Audience:
@@ -63,7 +74,8 @@ class _Audience:
     def started(self) -> None:
         limit = self._options.limits.tree.time
         if limit != UNLIMITED:
-            text = _overdue_text(display_name(self._options.script), self._options.limits)
+            options = self._options
+            text = _overdue_text(display_name(options.script), options.limits, options.limit_places())
             self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
 
     def notice(self, text: str) -> None:
@@ -71,12 +83,17 @@ class _Audience:
 
     def stuck(self, stuck: wire.Stuck) -> None:
         self._verdict.stuck(stuck)
-        self._streams.say(report.stuck_text(stuck, self._options.limits, brief=self._options.verbosity < 0))
+        options = self._options
+        brief = options.verbosity < 0
+        self._streams.say(report.stuck_text(stuck, options.limits, brief=brief, places=options.limit_places()))
 
     def failed(self, failure: wire.Failed) -> None:
         self._verdict.failed(failure)
-        brief = self._options.verbosity < 0
-        self._streams.say(report.failure_text(failure, self._options.limits, brief=brief, debug=is_debugging()))
+        options = self._options
+        brief, places = options.verbosity < 0, options.limit_places()
+        self._streams.say(
+            report.failure_text(failure, options.limits, brief=brief, debug=is_debugging(), places=places)
+        )
 
     def host_died(self, text: str, details: bytes) -> None:
         self._streams.say(report.host_died_text(text, details.decode("utf-8", "replace"), debug=is_debugging()))
@@ -96,8 +113,9 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     """
     if len(options.arguments) > ARGUMENTS_LIMIT:
         raise UsageError(f"{len(options.arguments)} arguments; a script takes {ARGUMENTS_LIMIT} at most")
-    pledges = pledge_set(options.held, options.ceiling)
-    source = read_script(options.script, interrupts.blocking, options.limits.state.source)
+    pledges = pledge_set(options.held, options.ceiling, options.policy)
+    advice = how_to_raise("source", options.limit_places())
+    source = read_script(options.script, interrupts.blocking, options.limits.state.source, advice)
     request = Request.of(
         display_name(options.script),
         source,
@@ -107,9 +125,10 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
         wall=options.wall,
     )
     streams = StandardStreams(interrupts.blocking)
+    for warning in options.policy.warnings(pledges, options.script) if options.policy else ():
+        streams.say(f"luspool: {warning}")
     if options.verbosity > 0:
-        rights = " ".join([*(f"-P {text}" for text in options.held), *(f"--allow {text}" for text in options.ceiling)])
-        streams.say(f"luspool: running {request.path} on {_placed(options)}, with {rights or 'no permissions'}")
+        streams.say(f"luspool: running {request.path} on {_placed(options)}, with {_rights(options)}")
     audience = _Audience(streams, options, interrupts)
     start = wire.Start.of(
         options.threads, options.slice_nanoseconds, options.limits, request.pack(), spreads=options.spreads
@@ -139,27 +158,34 @@ def _say_usage(streams: StandardStreams, hosts: Hosts) -> None:
             streams.say(f"luspool: process {used.pid}: {cpu} of processor time, {memory} of memory")
 
 
+def _rights(options: RunOptions) -> str:
+    words = [f"--policy {options.policy.name}"] if options.policy else []
+    words += [*(f"-P {text}" for text in options.held), *(f"--allow {text}" for text in options.ceiling)]
+    return " ".join(words) or "no permissions"
+
+
 def _placed(options: RunOptions) -> str:
     threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
     return threads if options.hosts == 1 else f"{options.hosts} processes with {threads} each"
 
 
-def _overdue_text(name: str, limits: Limits) -> str:
+def _overdue_text(name: str, limits: Limits, places: Mapping[str, str]) -> str:
     """What is said where the host did not end a program in time."""
     limit = limits.tree.time
     excess = f"{name}: {Excess('time', limit, limit, is_of_tree=True)}"
     return (
-        f"{with_flag('time', excess, limits)}\n"
+        f"{with_flag('time', excess, limits, places)}\n"
         f"  Nothing was heard of its end for {DEADLINE_GRACE_SECONDS:g} s more. Does anybody read its output?"
     )
 
 
-def pledge_set(held: tuple[str, ...], ceiling: tuple[str, ...]) -> PledgeSet:
-    """What the root may do, from the texts of `-P` and `--allow`. UsageError, CannotLoadError."""
+def pledge_set(held: tuple[str, ...], ceiling: tuple[str, ...], policy: AppliedPolicy | None = None) -> PledgeSet:
+    """What the root may do, from the texts of `-P` and `--allow`, and a policy. UsageError, CannotLoadError."""
     directory = working_directory()
     try:
         return PledgeSet.root(
-            [_rule(text, "-P", directory) for text in held], [_rule(text, "--allow", directory) for text in ceiling]
+            [*(policy.held if policy else ()), *(_rule(text, "-P", directory) for text in held)],
+            [*(policy.ceiling if policy else ()), *(_rule(text, "--allow", directory) for text in ceiling)],
         )
     except PledgeError as error:
         raise UsageError(str(error)) from error

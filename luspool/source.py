@@ -23,18 +23,24 @@ def display_name(path: str) -> str:
     return "stdin" if path == STANDARD_INPUT else path
 
 
-def read_script(path: str, interruptible: AbstractContextManager[object], limit: int = SOURCE_MOST) -> bytes:
+def read_script(
+    path: str,
+    interruptible: AbstractContextManager[object],
+    limit: int = SOURCE_MOST,
+    advice: str = "raise it with --source",
+) -> bytes:
     """The bytes of a script, at most `limit`; `-` is standard input. CannotLoadError, NotFoundError.
 
-    `interruptible` is entered around the reads: the script may come from a pipe or a terminal.
+    `interruptible` is entered around the reads: the script may come from a pipe or a terminal. `advice` is for who
+    has a script that is larger than the limit.
     """
     try:
         if path == STANDARD_INPUT:
-            return _read_all(0, display_name(path), interruptible, limit)
+            return _read_all(0, display_name(path), interruptible, limit, advice)
         with interruptible:
             fd = os.open(path, os.O_RDONLY)
         try:
-            return _read_all(fd, path, interruptible, limit)
+            return _read_all(fd, path, interruptible, limit, advice)
         finally:
             os.close(fd)
     except FileNotFoundError as error:
@@ -45,7 +51,7 @@ def read_script(path: str, interruptible: AbstractContextManager[object], limit:
         raise CannotLoadError(f"cannot read the script {display_name(path)}: {error.strerror}") from error
 
 
-def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object], limit: int) -> bytes:
+def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object], limit: int, advice: str) -> bytes:
     data = bytearray()
     most = min(limit, SOURCE_MOST)
     while len(data) <= most:
@@ -55,7 +61,7 @@ def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object],
             return bytes(data)
         data += piece
     if most < SOURCE_MOST:
-        raise CannotLoadError(f"{name}: {Excess('source', limit, limit)} (raise it with --source)")
+        raise CannotLoadError(f"{name}: {Excess('source', limit, limit)} ({advice})")
     raise CannotLoadError(f"the script {name} is larger than {format_size(SOURCE_MOST)}, which is the most")
 
 

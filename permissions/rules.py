@@ -34,6 +34,11 @@ class Origin:
         return cls(OriginKind.FLAG, f"{flag} {value}")
 
     @classmethod
+    def policy(cls, where: str) -> Origin:
+        """A policy file, at `file:line`."""
+        return cls(OriginKind.POLICY, where)
+
+    @classmethod
     def call(cls, where: str) -> Origin:
         """A call of `pledge`, at `script:line`."""
         return cls(OriginKind.CALL, f"pledge at {where}")
