@@ -261,6 +261,7 @@ class Fleet:
 
     def _event(self, member: Member, message: wire.Message) -> None:
         number, coordinator = member.number, self._coordinator
+        member.has_paid(message)
         match message:
             case wire.Failed():
                 is_root = message.is_root and number == _ROOT_HOST
@@ -275,10 +276,8 @@ class Fleet:
                 if coordinator.stage is Stage.DEADLOCKED:
                     check_waits(message)
                     self._waits[number] = message
-                member.owes_from = None
                 coordinator.told_waits(number)
             case wire.TreeEnded():
-                member.owes_from = None
                 coordinator.tree_ended(number)
             case wire.Stuck():
                 self._end_stuck(member, message)
@@ -457,7 +456,8 @@ class Fleet:
                 rings = self._rings.take(number, command.host) if isinstance(command, Joined) else ()
                 by_number[number].send(message_of(command), rings)
                 if isinstance(command, EndTree | TellWaits):
-                    self._members[by_number[number]].is_asked(self._idle)
+                    owed = wire.TreeEnded if isinstance(command, EndTree) else wire.Deadlocked
+                    self._members[by_number[number]].is_asked(owed, self._idle)
         if self._waits and coordinator.stage is not Stage.DEADLOCKED:
             self._listener.deadlocked(all_waits(list(self._waits.values())))
             self._waits.clear()

@@ -31,6 +31,7 @@ class Member:
         "hello_until",
         "how",
         "number",
+        "owed",
         "owes_from",
         "owing",
         "pinged_at",
@@ -55,6 +56,8 @@ class Member:
         """When an event of it came in last, and when it last had read what it was told, or nearly so."""
         self.owes_from: float | None = None
         """How long the loop had been idle (see `Fleet`) when it was told to end its part, or to say who waits there."""
+        self.owed: type[wire.Message] | None = None
+        """What it is to answer."""
         self.owing = 0
         """Frames that have come since."""
         self.written = 0
@@ -77,9 +80,14 @@ class Member:
             if self.owing > _MOST_OWING:
                 raise HostProtocolError("it went on after the end of the program")
 
-    def is_asked(self, idle: float) -> None:
-        """It was told to end its part, or to say who waits there."""
-        self.owes_from, self.owing = idle, 0
+    def is_asked(self, owed: type[wire.Message], idle: float) -> None:
+        """It was told to end its part, or to say who waits there, and owes that as an answer."""
+        self.owed, self.owes_from, self.owing = owed, idle, 0
+
+    def has_paid(self, message: wire.Message) -> None:
+        """It has said this. The other answer, at the wrong time, is none."""
+        if type(message) is self.owed:
+            self.owes_from = self.owed = None
 
     def owes_too_long(self, idle: float, hang_seconds: float) -> str:
         """As `what_is_late`, by the time for which the loop had nothing to do; so a host that says just enough never to

@@ -153,9 +153,10 @@ def test_a_host_that_drips_one_word_without_end_is_ended_as_one_that_is_silent_i
     assert "stopped in the middle of a word for 0.5 s" in run.listener.deaths[0]
 
 
-def test_a_host_that_never_ends_its_part_of_the_program_is_not_waited_for():
-    """It answers all questions, and the others have ended long ago."""
-    run = Run(ROOT + "leave()", OTHER + "serve(wire.EndTree); serve()", ENDS)
+@pytest.mark.parametrize("answer", ["", "say(wire.Deadlocked(0, ())); "])
+def test_a_host_that_never_ends_its_part_of_the_program_is_not_waited_for(answer):
+    """It answers all questions, or what it was not asked, and the others have ended long ago."""
+    run = Run(ROOT + "leave()", OTHER + f"serve(wire.EndTree); {answer}serve()", ENDS)
     assert run.to_its_end() == EXITED
     assert run.processes[1].wait(0) == -9
 
