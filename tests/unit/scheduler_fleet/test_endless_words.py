@@ -105,7 +105,7 @@ def test_who_goes_on_after_the_end_of_the_program_is_found_out_by_the_number_of_
         member = Member(connection(stack))
         for _ in range(100):
             member.heard(wire.WantInput(), 0)
-        member.is_asked(0.0)
+        member.is_asked(wire.TreeEnded, 0.0)
         for _ in range(10):
             member.heard(wire.WantInput(), 0)
         with pytest.raises(HostProtocolError, match="after the end of the program"):
