@@ -162,27 +162,42 @@ class SpreadDispatcher(Dispatcher):
                 self.want_report()
         return super().wait_for_work()
 
-    def show(self, idle: int) -> None:
-        """Show the load, with so many executors asleep. Lock held."""
+    def show(self, idle: int, coming: int = 0) -> None:
+        """Show the load, with so many executors asleep, and so many states more than there are. Lock held."""
         self._shown_idle = idle
         machine, tree = self.machine, self.machine.tree
         ready = len(machine.run_queue) + len(machine.woken)
         if tree is None:
             self.board.publish(Load(idle, ready))
         else:
-            self.board.publish(Load(idle, ready, machine.population, max(0, tree.memory), tree.cpu, tree.output))
+            states = machine.population + coming
+            self.board.publish(Load(idle, ready, states, max(0, tree.memory), tree.cpu, tree.output))
 
     def look_around(self) -> None:
         """Show the load, take in that of the others, and see whether somebody should be given something. Lock held."""
         self.show(self.idle)
+        loads = self._look_elsewhere()
+        if self._may_give and not self.wants_share and any(map(self._surplus, self.links, loads)):
+            self.wants_share = True
+            self.wake_courier()
+
+    def _look_elsewhere(self) -> list[Load]:
+        """Take in what the tree uses in other hosts; their loads."""
         loads = [link.board.load() for link in self.links.values()]
         tree = self.machine.tree
         if tree is not None and loads:
             total = sum_of(loads)
             tree.elsewhere = Usage(total.states, total.memory, total.cpu, total.output)
-        if self._may_give and not self.wants_share and any(map(self._surplus, self.links, loads)):
-            self.wants_share = True
-            self.wake_courier()
+        return loads
+
+    def make_room(self) -> None:
+        """Before a state is created: count it, and then see how many there are elsewhere. Lock held.
+
+        In this order. Of two hosts that do so at the same time at least one sees the other's new state, so there are
+        never more than there may be; and who hears of a new state by a letter finds it on the board.
+        """
+        self.show(self.idle, coming=1)
+        self._look_elsewhere()
 
     def want_report(self) -> None:
         """There is nothing to do here, for now. Lock held."""
@@ -227,7 +242,9 @@ class SpreadPort(StatePort):
 
     def create(self, spec: object, size: int, limits: StateLimits) -> StateId:
         with self._lock:
+            self._dispatcher.make_room()
             child = self._machine.create(self._state, spec, size, limits)
+            self._dispatcher.show(self._dispatcher.idle)
             self._dispatcher.place(child)
             self._dispatcher.wake()
         self._dispatcher.flush()
