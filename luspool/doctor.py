@@ -14,10 +14,11 @@ import lupa.lua55
 from . import __version__
 from .limit_options import LIMIT_OPTIONS
 from .preemption import chosen_mechanism, why_chosen
-from .sandbox.wall import landlock, trial
+from .sandbox.wall import landlock
 from .scheduler.limits import Limits
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import UNLIMITED, format_duration
+from .wall_trial import trial
 
 _FORMAT = 1
 """Changes whenever a name in the JSON is removed or changes its meaning."""

@@ -1,4 +1,4 @@
-"""How a host process is executed."""
+"""How a process of our own is executed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import sys
 
 
 def host_command() -> list[str]:
-    """How to execute a host process: by the same Python, which looks for modules where this one did and nowhere else.
+    """How to execute a host process."""
+    # Importing makes next to no garbage: the collector comes back when all is there (`host_process.main`).
+    code = "import gc, sys; gc.disable(); sys.path[:] = sys.argv[1:]; from luspool.host_process import main; main()"
+    return python_command(code)
+
+
+def python_command(code: str) -> list[str]:
+    """How to have `code` executed by the same Python, which finds in its arguments where this one looks for modules.
 
     `-I` and `-S` keep the working directory, the environment and start-up files out of it; the latter alone halves
     the time to start. This package's own folder comes last, for installations that `sys.path` does not show.
     """
-    # Importing makes next to no garbage: the collector comes back when all is there (`host_process.main`).
-    code = "import gc, sys; gc.disable(); sys.path[:] = sys.argv[1:]; from luspool.host_process import main; main()"
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return [sys.executable, "-I", "-S", "-c", code, *sys.path, home]

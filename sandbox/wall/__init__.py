@@ -5,12 +5,11 @@ nothing, reach no other process and no network, and make no executable memory. `
 against it.
 
 The modules, each on those before it: `numbers` and `kernel` (system calls), `filter` (programs for seccomp, pure),
-`policy` (from pledges to paths, pure), `seccomp`, `landlock` and `process` (the layers), `wall` (all of them),
-`prepare` (what has to be there before), and `trial` (what this system has).
+`policy` (from pledges to paths, pure), `seccomp`, `landlock` and `process` (the layers), `wall` (all of them), and
+`prepare` (what has to be there before).
 """
 
 from .prepare import prepare
-from .trial import trial
 from .wall import Layer, Mode, Wall, WallError
 
-__all__ = ["Layer", "Mode", "Wall", "WallError", "prepare", "trial"]
+__all__ = ["Layer", "Mode", "Wall", "WallError", "prepare"]

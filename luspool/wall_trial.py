@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 
-from .wall import Layer
+from .host_command import python_command
+from .sandbox.wall import Layer
 
 _CODE = """
 import json, sys
@@ -19,7 +18,6 @@ print(json.dumps([(one.name, one.present, one.detail) for one in Wall().put_up(M
 
 def trial() -> tuple[Layer, ...]:
     """Every layer, in the order in which they are put up; those that are missing say why. Takes some 100 ms."""
-    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    command = [sys.executable, "-I", "-S", "-c", _CODE, *sys.path, home]
+    command = python_command(_CODE)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)  # noqa: S603  our own code
     return tuple(Layer(*fields) for fields in json.loads(done.stdout))
