@@ -15,12 +15,10 @@ from .process import HostProcess
 
 _RECEIVE_SIZE: Final = 256 * 1024
 _DIAGNOSTICS_KEPT: Final = 64 * 1024
-_DIAGNOSTICS_READS: Final = 16
-"""How often they are read at most when all is wanted: a host that is alive can write for ever. Once takes in a pipe."""
-
 READS: Final = 16
-"""How often a socket is read before it is the next one's turn. Once takes in all that it held, unless somebody has set
-the system's sockets to more than one read takes; a host that writes faster than we read must not keep us for ever."""
+"""How often a socket or a pipe is read before it is the next one's turn. Once takes in all that it held, unless
+somebody has set the system's sockets to more than one read takes; a host that writes faster than we read must not keep
+us for ever."""
 
 _SWAMPED: Final = 32 * 1024 * 1024
 """Bytes that wait for a host to read them, beyond which nobody should give it more to do. A program, or what a function
@@ -154,8 +152,8 @@ class HostConnection:
         return bool(data)
 
     def diagnostics(self) -> bytes:
-        """The host's own last words."""
-        for _ in range(_DIAGNOSTICS_READS):
+        """The host's own last words. One that is alive may write for ever."""
+        for _ in range(READS):
             if not self.read_diagnostics():
                 break
         return bytes(self._diagnostics)

@@ -166,12 +166,15 @@ class SpreadDispatcher(Dispatcher):
         """Show the load, with so many executors asleep, and so many states more than there are. Lock held."""
         self._shown_idle = idle
         machine, tree = self.machine, self.machine.tree
-        ready = len(machine.run_queue) + len(machine.woken)
+        ready = self._ready()
         if tree is None:
             self.board.publish(Load(idle, ready))
         else:
             states = machine.population + coming
             self.board.publish(Load(idle, ready, states, max(0, tree.memory), tree.cpu, tree.output))
+
+    def _ready(self) -> int:
+        return len(self.machine.run_queue) + len(self.machine.woken)
 
     def look_around(self) -> None:
         """Show the load, take in that of the others, and see whether somebody should be given something. Lock held."""
@@ -219,8 +222,7 @@ class SpreadDispatcher(Dispatcher):
                 break
 
     def _surplus(self, host: int, load: Load) -> int:
-        machine = self.machine
-        own = Load(self.idle, len(machine.run_queue) + len(machine.woken))
+        own = Load(self.idle, self._ready())
         return self.placement.surplus(host, own, load, time.monotonic_ns())
 
     def place(self, child: StateId) -> None:

@@ -103,22 +103,22 @@ class StubMachine(Machine):
         super()._wait(state, condition)
         if state.phase is not _WAITING:
             return
-        if isinstance(condition, OutboxHasRoom) and isinstance(state.outbox, Window):
-            state.outbox.ask()
-        elif isinstance(condition, InboxHasRoom):
-            stub = self.stubs.get(condition.child)
-            if stub is not None:
-                window_of(stub.inbox).ask()
+        window = self._awaited_window(state, condition)
+        if window is not None:
+            window.ask()
 
     def _wake(self, state: State) -> None:
-        condition = state.condition
-        if isinstance(condition, OutboxHasRoom) and isinstance(state.outbox, Window):
-            state.outbox.answered()
-        elif isinstance(condition, InboxHasRoom):
-            stub = self.stubs.get(condition.child)
-            if stub is not None:
-                window_of(stub.inbox).answered()
+        window = self._awaited_window(state, state.condition)
+        if window is not None:
+            window.answered()
         super()._wake(state)
+
+    def _awaited_window(self, state: State, condition: Condition | None) -> Window | None:
+        """The window whose room the condition is about: there, somebody in another host has to be asked."""
+        if isinstance(condition, OutboxHasRoom):
+            return state.outbox if isinstance(state.outbox, Window) else None
+        stub = self.stubs.get(condition.child) if isinstance(condition, InboxHasRoom) else None
+        return None if stub is None else window_of(stub.inbox)
 
     def _orphan(self, child: State) -> bool:
         if child.phase is not _ELSEWHERE:
