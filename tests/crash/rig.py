@@ -172,13 +172,17 @@ def alarm(seconds: float = LONGEST):
         signal.signal(signal.SIGALRM, before)
 
 
-def command(prelude: str, manner: Manner) -> list[str]:
-    """How to execute a host that has a prelude."""
+def with_prelude(prelude: str) -> list[str]:
+    """How to execute a host that runs this Python text before its own program."""
     usual = host_command()
     at = usual.index("-c") + 1
     head, tail = usual[at].split("from luspool.host_process", 1)
-    code = "\n".join([head, PRELUDE.format(manner=manner.code), prelude, f"from luspool.host_process{tail}"])
-    return [*usual[:at], code, *usual[at + 1 :]]
+    return [*usual[:at], "\n".join([head, prelude, f"from luspool.host_process{tail}"]), *usual[at + 1 :]]
+
+
+def command(prelude: str, manner: Manner) -> list[str]:
+    """How to execute a host that dies in this manner where its prelude says."""
+    return with_prelude("\n".join([PRELUDE.format(manner=manner.code), prelude]))
 
 
 def request(arguments: tuple[bytes, ...]) -> bytes:

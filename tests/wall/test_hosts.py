@@ -9,9 +9,9 @@ import pytest
 
 import luspool
 from luspool import hosts, runtime
-from luspool.host_command import host_command
 from luspool.scheduler.process import CONTROL_FD
 
+from ..crash.rig import with_prelude
 from .scene import scene
 from .test_attacks import STOPPED, by_root
 
@@ -105,10 +105,7 @@ def run(tmp_path, monkeypatch):
             prelude = TAKEN_OVER.format(
                 here=str(HERE), fields=json.dumps(fields), control=CONTROL_FD, left_out=LEFT_OUT
             )
-            command = host_command()
-            at = command.index("-c") + 1
-            head, tail = command[at].split("from luspool.host_process", 1)
-            command[at] = f"{head}\n{prelude}\nfrom luspool.host_process{tail}"
+            command = with_prelude(prelude)
             for module in (runtime, hosts):
                 monkeypatch.setattr(module, "host_command", lambda: command)
             pledges = ("load", "env", "fs:read=neighbour.lus", f"fs:read={fields['readable']}")

@@ -20,14 +20,6 @@ from .host_script import start_host
 HOST = """
 def say(*frames):
     send(wire.Stamp(time.monotonic_ns(), len(frames)), *frames)
-def receive():
-    while not received:
-        data = control.recv(1 << 16)
-        if not data:
-            os._exit(0)
-        decoder.feed(data)
-        received.extend(decoder)
-    return received.pop(0)
 def serve(until=None):
     while True:
         message = receive()
