@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from . import __version__, errors
+from .audit_commands import audit
 from .errors import UsageError
 from .hosts import MAX_HOSTS
 from .interrupts import Interrupts
@@ -273,3 +274,6 @@ def doctor(as_json: bool) -> int:
     facts = found.examine()
     click.echo(found.as_json(facts) if as_json else found.as_text(facts))
     return errors.OK
+
+
+_luspool.add_command(audit)

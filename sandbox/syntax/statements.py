@@ -22,15 +22,8 @@ class OrdinaryWordError(Exception):
         self.word = word
 
 
-def parse(tokens: Tokens, ordinary: frozenset[str]) -> Parser:
-    """Parse a whole script; raises Problem or OrdinaryWordError."""
-    parser = Parser(tokens, ordinary)
-    parser.chunk()
-    return parser
-
-
 class Parser(DeclarationParser):
-    """Parses a script; the outcome is its `nodes` and `names`."""
+    """Parses a script; the outcome of `chunk` is its `nodes` and `names`. Problem, OrdinaryWordError."""
 
     def __init__(self, tokens: Tokens, ordinary: frozenset[str]) -> None:
         super().__init__(tokens, ordinary)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lupa import lua55
 
 from .emit import Emitter
 from .faults import UTF8_BOM, Problem, Stop, TooDeepProblem, fault_at
-from .statements import OrdinaryWordError, Parser, parse
+from .statements import OrdinaryWordError, Parser
 from .tokens import read_tokens
 
 _SHEBANG = re.compile(rb"#[^\r\n]*+")
 _GLOBAL = re.compile(rb"\bglobal\b")
 _AMBIGUOUS = re.compile(rb"\b(?:catch|from)\b")
 """Words that can stand in a text which Lua accepts and means something else: `x = catch(f)`, `local a from(t)`."""
+
+AnyParser = TypeVar("AnyParser", bound=Parser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,7 @@ def translate(source: bytes, name: str, *, strict_globals: bool = False, stop: S
     compiler finds (labels, too many variables) comes out when the text is loaded: see `fault_from_lua`.
     """
     source = source.removeprefix(UTF8_BOM)
-    shebang = _SHEBANG.match(source)
-    skipped = shebang.end() if shebang else 0
-    text = source[skipped:]
+    text, skipped = without_head(source)
     prefix = b"" if strict_globals or not _GLOBAL.search(text) else b"global *; "
     plain = prefix + text
     if not _AMBIGUOUS.search(text) and _is_lua(plain):
@@ -62,6 +63,13 @@ def translate(source: bytes, name: str, *, strict_globals: bool = False, stop: S
             return Translation(plain, ())
         raise fault_at(problem.offset + skipped, problem.message, source, name) from None
     return Translation(_chunk(prefix, body, helpers), tuple(helpers))
+
+
+def without_head(source: bytes) -> tuple[bytes, int]:
+    """A source without the line that shells read, and how many bytes that is."""
+    shebang = _SHEBANG.match(source)
+    skipped = shebang.end() if shebang else 0
+    return source[skipped:], skipped
 
 
 def _is_lua(text: bytes) -> bool:
@@ -79,22 +87,26 @@ def rewrite(text: bytes, stop: Stop | None = None) -> tuple[bytes, dict[str, str
 
     Raises Problem, with an offset in the text.
     """
-    parser = _parsed(text.decode("latin-1"), stop or Stop())
+    parser = parsed(text.decode("latin-1"), stop or Stop(), Parser)
     emitter = Emitter(parser.tokens, parser.names)
     return emitter.emit(parser.nodes).encode("latin-1"), emitter.helpers
 
 
-def _parsed(source: str, stop: Stop) -> Parser:
+def parsed(source: str, stop: Stop, kind: type[AnyParser]) -> AnyParser:
+    """A whole text, read by a parser of this kind. Problem."""
     tokens = read_tokens(source, stop)
     ordinary: frozenset[str] = frozenset()
     while True:  # at most once more for each word of Lus
         try:
-            return parse(tokens, ordinary)
+            parser = kind(tokens, ordinary)
+            parser.chunk()
         except OrdinaryWordError as found:
             ordinary |= {found.word}
         except RecursionError:
             # The parser needs at most three frames a level; only a caller deep in its own recursion comes here.
             raise TooDeepProblem(0, "chunk has too many syntax levels for the stack that is left") from None
+        else:
+            return parser
 
 
 def _chunk(prefix: bytes, body: bytes, helpers: dict[str, str]) -> bytes:

@@ -1,0 +1,43 @@
+"""`luspool audit` as click sees it: names, options, help."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import click
+
+from . import errors
+
+
+@click.group()
+def audit() -> None:
+    """Say what scripts do with permissions.
+
+    \b
+    luspool audit scan main.lus
+    """
+
+
+@audit.command(no_args_is_help=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs; docs/auditing.md describes it.")
+@click.option("--strict-globals", is_flag=True, help="As of `run`.")
+@click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...")
+def scan(scripts: tuple[str, ...], as_json: bool, strict_globals: bool) -> int:
+    """Say what scripts, and all that they load and start, can ask for. Nothing is run.
+
+    The exit status is 0 if all of that is known, and 1 if something is not.
+
+    \b
+    luspool audit scan main.lus
+    luspool audit scan --json main.lus tools/*.lus
+    """
+    from .audit import show  # noqa: PLC0415  each command imports what it needs: people wait for it
+    from .audit.scan import scan as scan_scripts  # noqa: PLC0415  likewise
+    from .streams import StandardStreams  # noqa: PLC0415  likewise
+
+    result = scan_scripts(scripts, strict_globals=strict_globals)
+    streams = StandardStreams(nullcontext())
+    for fault in result.faults:
+        streams.say("luspool: " + fault.replace("\n", "\n  "))
+    click.echo(show.as_json(result) if as_json else show.as_text(result))
+    return result.fault_status or (errors.SCRIPT_ERROR if result.unknowns else errors.OK)
