@@ -103,7 +103,7 @@ FREE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 """What the tables of guarded functions hold besides, and may be passed around: it asks for nothing."""
 
 FREE_TABLES: Final = frozenset(("fs.path",))
-"""Those of them that lead to nothing else."""
+"""Those among the free things that are tables: given away, they could be changed."""
 
 TABLES: Final = frozenset(("fs", "host", "io", "network", "os", "package", "worker", *FREE))
 """Tables that lead to guarded functions."""

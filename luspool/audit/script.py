@@ -53,6 +53,11 @@ class _Scan:
                 why = "it changes what global names mean"
                 self.asked.unknowns.append(Unknown("_ENV", why, ANYTHING, self._place(declaration.at)))
         self._look_into(self._record.chunk)
+        for definition in self._record.definitions:
+            value = self._meaning(definition.names, definition.path[0])
+            for name in definition.path[1:]:
+                value = _field(value, name)
+            self._redefined(value, definition.at)
 
     # --- values --------------------------------------------------------------------------------------------------
 
@@ -89,6 +94,13 @@ class _Scan:
             why = "luspool knows no such function"
         name = value.name or self._tokens.text(part.first)
         self.asked.unknowns.append(Unknown(name, why, permissions_of(value.name), self._place(part.first)))
+
+    def _redefined(self, value: Value, at: int) -> None:
+        """A part of the library is made something else: also one that asks for nothing, but is relied on here."""
+        if isinstance(value, Library):
+            why = "it is made something else, and what that is can't be known"
+            name = value.name or self._tokens.text(at)
+            self.asked.unknowns.append(Unknown(name, why, ANYTHING, self._place(at)))
 
     def _local(self, part: Part) -> None:
         owners: dict[int, Declaration] = {}
@@ -172,6 +184,14 @@ class _Scan:
         else:
             value = self._named(part) if self._kinds[part.first] == "name" else self._literal(part.first)
         suffixes = {each.first: each for each in parts}
+        value = self._suffixed(value, at, suffixes, part)
+        if part.is_target:
+            self._redefined(value, part.first)
+            return None
+        return value
+
+    def _suffixed(self, value: Value, at: int, suffixes: dict[int, Part], part: Part) -> Value:
+        """What a chain is, from its token `at` on."""
         while at <= part.last:
             suffix = suffixes.get(at)
             if suffix is None:  # a dot, a colon or a question mark
@@ -192,7 +212,9 @@ class _Scan:
         return value
 
     def _named(self, chain: Part) -> Value:
-        declaration, name = chain.names, self._tokens.text(chain.first)
+        return self._meaning(chain.names, self._tokens.text(chain.first))
+
+    def _meaning(self, declaration: Declaration | None, name: str) -> Value:
         if declaration is not None and (declaration.is_ordinary or name not in TRACKED):
             return self._known.get(id(declaration))
         return Library("" if name in ENVIRONMENTS else name) if name in TRACKED else None
@@ -255,7 +277,7 @@ def _field(value: Value, name: str) -> Value:
 
 def _is_free(name: str) -> bool:
     table, _, field = name.rpartition(".")
-    return name in FREE_TABLES or field in FREE.get(table, ())
+    return name not in FREE_TABLES and field in FREE.get(table, ())
 
 
 def _kept(value: bytes) -> bytes | None:

@@ -7,7 +7,7 @@ on its way where expressions begin and end, and what names stand for. A translat
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -69,6 +69,19 @@ class Part:
     names: Declaration | None = None
     """Of a chain that begins with a name: its declaration, None for what nobody declared."""
     declares: list[Declaration] = field(default_factory=list)
+    is_target: bool = False
+    """Of a chain that is assigned to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A name or a field that gets a value without a chain: `function a.b()`, `global a = 1`."""
+
+    at: int
+    """The token of the name."""
+    path: tuple[str, ...]
+    names: Declaration | None
+    """What the first name stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,7 @@ class Record:
     tokens: Tokens
     chunk: Part
     declarations: list[Declaration]
+    definitions: list[Definition]
     skipped: int
 
 
@@ -125,6 +139,7 @@ class _RecordingParser(Parser):
         super().__init__(tokens, ordinary)
         self.scopes = self.declared = _RecordingScopes(self)
         self.part = Part(Kind.CHUNK, 0)
+        self.definitions: list[Definition] = []
 
     def _open(self, kind: Kind) -> Part:
         """Begin a part within the one that is open, and give that for `_close`. What fails leaves all of them open."""
@@ -209,6 +224,35 @@ class _RecordingParser(Parser):
             for declaration, value in zip(part.declares, values, strict=False):
                 declaration.value = value if declaration.is_ordinary else None
 
+    def global_(self) -> None:
+        if self.kinds[self.i + 1] == "function":
+            self._define(self.i + 2)
+        super().global_()
+
+    def values(self, targets: Sequence[Variable | None], names: list[str] | None = None) -> bool:
+        before = self.i
+        is_given = super().values(targets, names)
+        if is_given and names:  # of a `global` statement
+            self.definitions.extend(Definition(before - 1, (name,), None) for name in names)
+        return is_given
+
+    def _function(self) -> None:
+        self._define(self.i + 1)
+        super()._function()
+
+    def _define(self, at: int) -> None:
+        path = [self.text(at)]
+        names = self.declared.declaration(path[0])
+        last = at
+        while self.kinds[last + 1] in (".", ":") and self.kinds[last + 2] == "name":
+            last += 2
+            path.append(self.text(last))
+        self.definitions.append(Definition(at, tuple(path), names))
+
+    def _target(self, chain: Chain, first: int) -> Variable | None:
+        self.part.parts[-1].is_target = True  # which has just been read
+        return super()._target(chain, first)
+
     def _mind_assignment(self, chain: Chain, at: int) -> Variable | None:
         if declaration := self.declared.declaration(self.text(at)):
             declaration.is_assigned = True
@@ -230,7 +274,7 @@ def record(source: bytes, name: str) -> Record:
             parser = parsed(text.decode("latin-1"), Stop(), _RecordingParser)
     except Problem as problem:
         raise fault_at(problem.offset + skipped, problem.message, source, name) from None
-    return Record(source, parser.tokens, parser.part, parser.declared.all, skipped)
+    return Record(source, parser.tokens, parser.part, parser.declared.all, parser.definitions, skipped)
 
 
 @contextmanager

@@ -121,6 +121,12 @@ WAYS = [
     ("{table}.extra = {table}.{field}", "{table}.extra"),
     ("print = {table}.{field}", "print"),
     ("global {table} local l = {table}", "l.{field}"),
+    ("local l = {table}.{field} local {table} = {{}}", "l"),
+    ("local {table}, l = {table}, {table}.{field}", "{table}.{field}"),
+    ("local f function pcall(g) f = g end pcall({table}.{field}, '/no')", "f"),
+    ("local f pcall = function(g) f = g end pcall({table}.{field}, '/no')", "f"),
+    ("local f _G.xpcall = function(g) f = g end xpcall({table}.{field}, print, '/no')", "f"),
+    ("local f local _ENV <const> = {{ pcall = function(g) f = g end, v = {table} }} pcall(v.{field})", "f"),
 ]
 CALLS = [
     "{function}({path})",

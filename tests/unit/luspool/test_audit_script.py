@@ -139,9 +139,18 @@ SOURCES = {
     "a variable of that name": ("local io = mine io.open('a') local function load() end load()", []),
     "only while it is one": ("do local io = mine io.open('a') end io.open('b')", ["fs:read=b"]),
     "declared global": ("global io, print io.open('a')", ["fs:read=a"]),
+    "functions that are relied on": (
+        "pcall = f function xpcall() end fs.path.join = f function fs.path.join() end global pcall = 1",
+        ["1:1 ?pcall *", "1:33 ?fs.path.join *", "1:20 ?xpcall *", "1:59 ?fs.path.join *", "1:85 ?pcall *"],
+    ),
+    "by other names": (
+        "local p = fs.path p.join = f function p.join() end rawset(fs.path, 'join', f) global function pcall() end",
+        ["1:19 ?fs.path.join *", "1:59 ?fs.path *", "1:39 ?fs.path.join *", "1:95 ?pcall *"],
+    ),
+    "but not by being named": ("global pcall, print local p <const> = pcall p(io.open, 'a')", ["fs:read=a"]),
     "overwritten": (
         "io.open = f io = 1 function io.new() end io.new()",
-        ["1:1 ?io.open fs:read fs:write", "1:13 ?io *", "1:42 ?io.new *"],
+        ["1:1 ?io.open *", "1:13 ?io *", "1:42 ?io.new *", "1:29 ?io.new *"],
     ),
     "what there is not": ("io.popen('x') network.tcp.connect('y')", ["1:1 ?io.popen *", "1:15 ?network.tcp *"]),
     "other searchers": (
