@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -83,7 +84,10 @@ def _split(chosen: str) -> tuple[str, str]:
 
 def _read(name: str) -> tuple[str, bytes]:
     try:
-        with open(name, "rb") as file:
+        # What is no file (a pipe, say) must not keep us waiting, and has no directory for paths to begin in.
+        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"the policy {name} is no regular file")
             path = os.path.realpath(name, strict=True)
             data = file.read(SIZE_MOST + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

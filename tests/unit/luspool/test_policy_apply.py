@@ -133,12 +133,15 @@ def test_a_file_with_a_colon_in_its_name_is_named_with_one_more(home):
         ("../team/p.toml:c", r"the policy \.\./team/p\.toml has no set 'c' \(it has a, b\)"),
         ("none.toml", "cannot read the policy none.toml: No such file or directory"),
         ("../team", "cannot read the policy ../team: Is a directory"),
+        ("/dev/zero", "the policy /dev/zero is no regular file"),
+        ("../fifo", "the policy ../fifo is no regular file"),
         ("", "cannot read the policy '': No such file"),
         ("a\0b", "cannot read the policy a.b: embedded null byte"),
     ],
-    ids=["set", "file", "directory", "nothing", "NUL"],
+    ids=["set", "file", "directory", "device", "pipe", "nothing", "NUL"],
 )
 def test_what_is_not_there_is_said(home, name, problem):
+    os.mkfifo(home / "fifo")
     with pytest.raises(UsageError, match=problem):
         applied(home, BOTH, name=name)
 
