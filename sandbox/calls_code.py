@@ -31,7 +31,7 @@ def read_source(door: Door, path: bytes) -> bytes:
     """The content of a source file that the state may read. OSError, DeniedError, TooMuchSourceError."""
     limit = door.limits.source
     with allowed_file(door.decide, decode(path)) as file:
-        descriptor = file.open_for_reading()
+        descriptor = file.open()
         try:
             source = read_at_most(descriptor, limit + 1)
         finally:
@@ -81,7 +81,7 @@ def _read_source(door: Door, path: bytes) -> bytes:
 
 def _readable(door: Door, path: bytes) -> bool:
     with naming(path), allowed_file(door.decide, decode(path)) as file:
-        os.close(file.open_for_reading())
+        os.close(file.open())
     return True
 
 

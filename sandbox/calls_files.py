@@ -1,4 +1,4 @@
-"""Host calls of lua/io.lua, lua/os.lua and `print`: files, standard streams, environment variables, chance."""
+"""Host calls of lua/io.lua, lua/os.lua and `print`: open files, standard streams, environment variables and chance."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ..scheduler.protocol import InputArrived
-from .calls import RefusedError, Scalar, decode, encode
+from .calls import Scalar, decode, encode
+from .entries import open_for_writing
 from .files import allowed_file, naming
+from .open_files import OpenFile
 from .operations import Operation
-from .readers import NotYetError, OpenFile
+from .readers import NotYetError
 
 if TYPE_CHECKING:
     from .door import Door
@@ -38,15 +40,31 @@ def _write(door: Door, stream: int, data: bytes) -> None:
 
 
 def _open(door: Door, path: bytes, mode: bytes) -> int:
-    if mode not in (b"r", b"rb"):
-        raise RefusedError(f"{decode(path)}: files can only be opened for reading here", errno.EACCES)
-    with naming(path), allowed_file(door.decide, decode(path)) as file:
+    with naming(path):
         if len(door.files) >= _MAX_FILES:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        opened = OpenFile(file.open_for_reading())
-    number = max(door.files, default=max(_OUTPUTS)) + 1
-    door.files[number] = opened
-    return number
+        return door.hold(_opened(door, decode(path), mode))
+
+
+def _opened(door: Door, path: str, mode: bytes) -> OpenFile:
+    """`mode` as C's fopen has it."""
+    updating = b"+" in mode
+    match mode[:1]:
+        case b"r" if not updating:
+            with allowed_file(door.decide, path) as file:
+                return OpenFile(file.open())
+        case b"w":
+            flags = os.O_CREAT | os.O_TRUNC
+        case b"a":
+            flags = os.O_CREAT | os.O_APPEND
+        case _:
+            flags = 0
+    opened = open_for_writing(door.decide, path, flags | (os.O_RDWR if updating else os.O_WRONLY))
+    if opened.is_new:
+        door.count_entry()
+    if mode[:1] == b"a" and not updating:
+        os.lseek(opened.descriptor, 0, os.SEEK_END)  # as C has it; else reading begins at the start
+    return OpenFile(opened.descriptor, reads=updating, claim=door.port.claim_output)
 
 
 def _file(door: Door, number: int) -> OpenFile:
@@ -59,7 +77,7 @@ def _file(door: Door, number: int) -> OpenFile:
 def _read(door: Door, number: int, kind: bytes, size: int = 0) -> Scalar:
     """What was read, None at the end; True: standard input has nothing yet, wait."""
     if number != _STDIN:
-        return _file(door, number).reader.read(kind, size)
+        return _file(door, number).read(kind, size)
     door.console.flush()  # a prompt without a newline must be seen before its answer can be typed
     seen = door.port.input_seen()
     try:
@@ -70,13 +88,26 @@ def _read(door: Door, number: int, kind: bytes, size: int = 0) -> Scalar:
 
 
 def _write_file(door: Door, number: int, data: bytes) -> None:
-    if number not in _OUTPUTS:
+    if number in _OUTPUTS:
+        door.console.write(number, data)
+    elif number == _STDIN:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    door.console.write(number, data)
+    else:
+        _file(door, number).write(data)
 
 
-def _flush(door: Door, _: int) -> None:
-    door.console.flush()
+def _flush(door: Door, number: int) -> bool:
+    if number in _OUTPUTS:
+        door.console.flush()
+    elif number != _STDIN:
+        _file(door, number).flush()
+    return True
+
+
+def _hold_back(door: Door, number: int, mode: bytes, size: int) -> bool:
+    if number != _STDIN and number not in _OUTPUTS:  # those are the program's, not this state's alone
+        _file(door, number).hold_back(mode, size)
+    return True
 
 
 def _seek(door: Door, number: int, whence: bytes, offset: int) -> int:
@@ -86,8 +117,9 @@ def _seek(door: Door, number: int, whence: bytes, offset: int) -> int:
 
 
 def _close(door: Door, number: int) -> bool:
-    _file(door, number).close()
+    file = _file(door, number)
     del door.files[number]
+    file.close()
     return True
 
 
@@ -99,6 +131,7 @@ FILE_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.FILE_READ: _read,
     Operation.FILE_WRITE: _write_file,
     Operation.FILE_FLUSH: _flush,
+    Operation.FILE_HOLD_BACK: _hold_back,
     Operation.FILE_SEEK: _seek,
     Operation.FILE_CLOSE: _close,
 }

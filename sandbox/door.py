@@ -17,6 +17,7 @@ import errno
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from ..permissions import PledgeSet
@@ -30,9 +31,9 @@ from .calls_text import TEXT_CALLS
 from .calls_workers import WORKER_CALLS
 from .compiler import lazy_part
 from .console import Console
+from .open_files import OpenFile
 from .operations import Operation
 from .program import Program
-from .readers import OpenFile
 from .shared import Shared
 from .syntax import Stop
 
@@ -40,6 +41,9 @@ _REMEMBERED_BYTES: Final = 4096
 """Bytes of each, from its end: a script chooses how long the names are that it is denied."""
 _REMEMBERED_DENIALS: Final = 16
 """Texts of denials that a state remembers, to tell an uncaught denial from any other error."""
+
+_ENTRY_BYTES: Final = 1024
+"""What a file, directory or link counts that a state has made, so that empty ones are bounded too. Guessed."""
 
 
 class Door:
@@ -115,6 +119,22 @@ class Door:
         if not decision.allowed:
             raise DeniedError(decision)
 
+    def hold(self, file: OpenFile) -> int:
+        """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""
+        number = max(self.files, default=2) + 1
+        self.files[number] = file
+        return number
+
+    def count_entry(self) -> None:
+        """A file, directory or link was made: it takes room on the disk, even if it is empty."""
+        self.port.claim_output(_ENTRY_BYTES)
+
+    def flush(self) -> None:
+        """Send and write what is held back."""
+        self.console.flush()
+        for file in self.files.values():
+            file.flush_later()
+
     def remember_denial(self, text: bytes) -> None:
         """Keep a denial's text, so that the state's end can be told apart as a denial if nobody catches it."""
         if self._denials is None:
@@ -124,7 +144,8 @@ class Door:
     def close(self) -> None:
         """Give back what the state holds."""
         for file in self.files.values():
-            file.close()
+            with suppress(OSError):  # a full disk: there is nobody left to be told
+                file.close()
         self.files = {}
 
     def last_error(self, where: bytes | None = None) -> bytes:

@@ -55,6 +55,7 @@ class Operation(IntEnum):
     FILE_READ = auto()
     FILE_WRITE = auto()
     FILE_FLUSH = auto()
+    FILE_HOLD_BACK = auto()
     FILE_SEEK = auto()
     FILE_CLOSE = auto()
 

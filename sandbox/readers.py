@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from typing import Final
 
-_CHUNK: Final = 1 << 16
-"""Bytes asked of a source at once. Guessed: the size at which Linux pipes and read-ahead work in one piece."""
 _MAX_ITEM: Final = 256 << 20
 """Bytes that one read may give. They lie in the host's memory before they are the state's, whose limits don't count
 them there. Guessed: more than anybody reads in one piece."""
 _MAX_NUMERAL: Final = 200
 """Characters of a numeral that are looked at (Lua's L_MAXLENNUM)."""
-_LEAST_OFFSET: Final = -(1 << 63)
 _SPACE: Final = frozenset(b" \t\n\r\f\v")
 _DIGITS: Final = frozenset(b"0123456789")
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -45,6 +41,10 @@ class Reader:
     def discard(self) -> None:
         """Forget what is buffered: the source's position was changed."""
         self._buffer.clear()
+        self._ended = False
+
+    def look_again(self) -> None:
+        """Ask the source once more, though it was at its end: a file grows."""
         self._ended = False
 
     def read(self, kind: bytes, size: int = 0) -> bytes | None:
@@ -162,31 +162,3 @@ class _Numeral:
         while self._accept(digits):
             count += 1
         return count
-
-
-class OpenFile:
-    """A regular file that a script has open for reading. Closed by `close` or with the state."""
-
-    __slots__ = ("_descriptor", "reader")
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.reader = Reader(self._fill)
-
-    def _fill(self) -> bytes:
-        return os.read(self._descriptor, _CHUNK)
-
-    def seek(self, whence: bytes, offset: int) -> int:
-        """Move; gives the new position from the start, in bytes. OSError for a position before the start."""
-        how = {b"set": os.SEEK_SET, b"cur": os.SEEK_CUR, b"end": os.SEEK_END}[whence]
-        if how == os.SEEK_CUR:
-            offset -= self.reader.buffered
-        if offset < _LEAST_OFFSET:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        position = os.lseek(self._descriptor, offset, how)
-        self.reader.discard()
-        return position
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)

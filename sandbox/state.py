@@ -88,7 +88,7 @@ class State:
         door = self._door
         if end == _PREEMPTED_END and door.outcome is None and door.fault is None:
             return _PREEMPTED
-        door.console.flush()  # half a line is held while its state runs, no longer: a waiting state may end as it is
+        door.flush()  # half a line is held while its state runs, no longer: a waiting state may end as it is
         if door.fault is not None:
             return Ended(self._failure("internal", "internal error of luspool in a host call", door.fault))
         if door.outcome is not None:

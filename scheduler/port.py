@@ -105,11 +105,15 @@ class StatePort:
         return not self._state.is_root
 
     def write(self, stream: int, data: bytes) -> None:
+        allowed = self.claim_output(len(data))
+        self._outside(self._announcer.write, self._state, stream, data[:allowed])
+
+    def claim_output(self, size: int) -> int:
         with self._lock:
-            allowed = self._machine.wrote(self._state, len(data))
+            allowed = self._machine.wrote(self._state, size)
             if self._machine.stoppable:
                 self._dispatcher.wake()
-        self._outside(self._announcer.write, self._state, stream, data[:allowed])
+        return allowed
 
     def _outside(self, call: Callable[..., None], *arguments: object) -> None:
         """Make a call that may come to the host's owner: how long that takes is no fault of the state."""

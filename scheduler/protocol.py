@@ -301,6 +301,9 @@ class Port(Protocol):
     def write(self, stream: int, data: bytes) -> None:
         """Write to standard output (1) or standard error (2), whole: no other state's bytes come in between."""
 
+    def claim_output(self, size: int) -> int:
+        """How many of `size` bytes the state may write by itself, to files; they count as written."""
+
     def input_seen(self) -> int:
         """How many chunks of standard input have arrived so far."""
 

@@ -1,6 +1,5 @@
--- io, for reading; standard output and standard error for writing. A file is an empty table of a private kind (see
--- kinds.lua); its number on the host's side lies in a weak side table. Number 0 is standard input, 1 and 2 are the
--- outputs.
+-- io, less other programs and temporary files. A file is an empty table of a private kind (see kinds.lua); its number on
+-- the host's side lies in a weak side table, and there it is buffered. Number 0 is standard input, 1 and 2 are the outputs.
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
 local type, error, select, tonumber, setmetatable = raw.type, raw.error, raw.select, raw.tonumber, raw.setmetatable
@@ -8,6 +7,7 @@ local string_sub, string_format, table_unpack = raw.string_sub, raw.string_forma
 local check_string, bad_argument, wait = support.check_string, support.bad_argument, coroutines.wait
 
 local EMFILE <const> = 24
+local BUFFER <const> = 1 << 20  -- bytes; more than the host holds back
 
 local numbers = setmetatable({}, { __mode = "k" })  -- file -> its number, false once closed
 local lost = {}                                     -- numbers of files that were collected while open
@@ -90,11 +90,16 @@ local function read(level, number, ...)
 end
 
 local function write(file, number, ...)
+  local written = 0
   for i = 1, select("#", ...) do
     local value = select(i, ...)
     if type(value) ~= "string" then value = check_string(i, "write", value) end
     local answer = door(FILE_WRITE, number, value)
-    if answer == false then return support.outcome(false) end
+    if answer == false then
+      local _, text, code = support.outcome(false)
+      return nil, text, code, written
+    end
+    written = written + #value
   end
   return file
 end
@@ -102,14 +107,16 @@ end
 function methods.read(file, ...) return read(2, number_of(file, "read"), ...) end
 function methods.write(file, ...) return write(file, number_of(file, "write"), ...) end
 
-function methods.flush(file)
-  door(FILE_FLUSH, number_of(file, "flush"))
-  return file
-end
+function methods.flush(file) return support.outcome(door(FILE_FLUSH, number_of(file, "flush"))) end
 
-function methods.setvbuf(file)
-  number_of(file, "setvbuf")
-  return true
+function methods.setvbuf(file, mode, size)
+  local number = number_of(file, "setvbuf")
+  mode = check_string(1, "setvbuf", mode)
+  if mode ~= "no" and mode ~= "full" and mode ~= "line" then
+    error("bad argument #1 to 'setvbuf' (invalid option '" .. mode .. "')", 2)
+  end
+  size = size == nil and BUFFER or support.check_integer(2, "setvbuf", size)
+  return support.outcome(door(FILE_HOLD_BACK, number, mode, size))
 end
 
 function methods.seek(file, whence, offset)
@@ -124,7 +131,7 @@ end
 
 function methods.close(file)
   local number = number_of(file, "close")
-  if number <= 2 then return nil, "cannot close standard file", 1 end
+  if number <= 2 then return nil, "cannot close standard file" end
   numbers[file] = false
   return support.outcome(door(FILE_CLOSE, number))
 end
@@ -217,8 +224,15 @@ function io.output(file)
 end
 
 function io.close(file) return methods.close(file == nil and default_output or file) end
-function io.read(...) return read(2, number_of(default_input, "read"), ...) end
-function io.write(...) return write(default_output, number_of(default_output, "write"), ...) end
+
+--- The number of a default file, or the error that Lua gives.
+local function default_number(file, what)
+  return numbers[file] or error("default " .. what .. " file is closed", 3)
+end
+
+function io.flush() return support.outcome(door(FILE_FLUSH, default_number(default_output, "output"))) end
+function io.read(...) return read(2, default_number(default_input, "input"), ...) end
+function io.write(...) return write(default_output, default_number(default_output, "output"), ...) end
 
 function io.type(...)
   if select("#", ...) == 0 then error("bad argument #1 to 'type' (value expected)", 2) end

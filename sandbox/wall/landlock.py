@@ -22,9 +22,9 @@ _READ_DIR: Final = 1 << 3
 _WRITE_FILE: Final = 1 << 1
 _TRUNCATE: Final = 1 << 14
 _READING: Final = _READ_FILE | _READ_DIR
-_WRITING: Final = _WRITE_FILE | _TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
-"""Write, truncate; remove directories and files, make directories and regular files, rename across directories. Not:
-devices, sockets, pipes, symbolic links."""
+_WRITING: Final = _WRITE_FILE | _TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 13 | _READ_DIR
+"""Write, truncate; remove directories and files, make directories, regular files and symbolic links, rename across
+directories; list directories, as removing one with all beneath it has to. Not: devices, sockets, pipes."""
 _OF_FILES: Final = _READ_FILE | _WRITE_FILE | _TRUNCATE
 """The rights that a rule about a single file may have."""
 

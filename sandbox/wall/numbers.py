@@ -31,7 +31,7 @@ _X86_64 = """
     exit 60  fcntl 72  fsync 74  ftruncate 77  getcwd 79  rename 82  mkdir 83  rmdir 84  unlink 87  readlink 89
     gettimeofday 96  getrusage 98  capget 125  capset 126  sigaltstack 131  setpriority 141  prctl 157  gettid 186
     time 201  futex 202  sched_getaffinity 204  getdents64 217  restart_syscall 219  timer_create 222
-    timer_settime 223  timer_gettime 224
+    symlink 88  symlinkat 266  timer_settime 223  timer_gettime 224
     timer_getoverrun 225  timer_delete 226  clock_gettime 228  clock_getres 229  clock_nanosleep 230  exit_group 231
     tgkill 234  openat 257  mkdirat 258  newfstatat 262  unlinkat 263  renameat 264  readlinkat 267  ppoll 271
     set_robust_list 273  prlimit64 302  getcpu 309  renameat2 316  seccomp 317  getrandom 318  statx 332  rseq 334
@@ -39,7 +39,7 @@ _X86_64 = """
 """
 
 _AARCH64 = """
-    getcwd 17  fcntl 25  ioctl 29  mkdirat 34  unlinkat 35  renameat 38  ftruncate 46  openat 56  close 57
+    getcwd 17  fcntl 25  ioctl 29  mkdirat 34  unlinkat 35  symlinkat 36  renameat 38  ftruncate 46  openat 56  close 57
     getdents64 61  lseek 62  read 63  write 64  readv 65  writev 66  pread64 67  pwrite64 68  ppoll 73  readlinkat 78
     newfstatat 79  fstat 80  fsync 82  capget 90  capset 91  exit 93  exit_group 94  futex 98  set_robust_list 99
     nanosleep 101  timer_create 107  timer_gettime 108  timer_getoverrun 109  timer_settime 110  timer_delete 111

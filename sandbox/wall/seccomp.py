@@ -30,7 +30,8 @@ _PLAIN: Final = """
     poll ppoll recvfrom recvmsg
 """
 _PLAIN_WRITING: Final = """
-    pwrite64 ftruncate fsync mkdirat mkdir unlinkat unlink rmdir renameat2 renameat rename openat open
+    pwrite64 ftruncate fsync mkdirat mkdir unlinkat unlink rmdir renameat2 renameat rename symlinkat symlink
+    openat open
 """
 _ABSENT: Final = ("clone3", "statx", "faccessat2")
 """A filter can't look into clone3's arguments; C libraries then use clone. The other two have elder siblings."""

@@ -157,10 +157,12 @@ def test_what_the_ceiling_lets_be_written_can_be_changed_and_nothing_else(python
         print(outcome(os.rename, "in/new", "in/folder/moved"), outcome(os.truncate, "in/folder/moved", 1))
         print(outcome(os.unlink, "in/folder/moved"), outcome(os.rmdir, "in/folder"))
         print(outcome(write, "out/new"), outcome(os.mkdir, "out/folder"), outcome(os.unlink, "file"))
-        print(outcome(os.symlink, "/", "in/link"), outcome(os.mkfifo, "in/pipe"), outcome(os.chmod, "file", 0o777))
-        print(outcome(os.link, "file", "in/link"), outcome(os.chown, "file", 1, 1))
+        print(outcome(os.symlink, "/", "in/link"), os.listdir("in"), outcome(os.symlink, "/", "out/link"))
+        print(outcome(os.mknod, "in/file"), outcome(os.mkfifo, "in/pipe"), outcome(os.chmod, "file", 0o777))
+        print(outcome(os.link, "file", "in/name"), outcome(os.chown, "file", 1, 1))
         """)
-        == "done done done\ndone refused\ndone done\n" + "refused refused refused\n" * 2 + "refused refused\n"
+        == "done done done\ndone refused\ndone done\nrefused refused refused\ndone ['link'] refused\n"
+        "refused refused refused\nrefused refused\n"
     )
 
 

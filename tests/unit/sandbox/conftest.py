@@ -38,6 +38,7 @@ class FakePort:
         self.calls = {}  # number -> name and arguments
         self.replies = {}
         self.written = {1: b"", 2: b""}
+        self.output_left = UNLIMITED
         self.input = deque()  # b"" is its end, and is never taken
 
     def limits(self):
@@ -104,6 +105,11 @@ class FakePort:
 
     def write(self, stream, data):
         self.written[stream] += data
+
+    def claim_output(self, size):
+        allowed = min(size, self.output_left)
+        self.output_left -= allowed
+        return allowed
 
     def input_seen(self):
         return 0

@@ -173,10 +173,3 @@ def test_seeking_far_is_an_error_not_a_fault(printed, tree):
         print(f:seek("cur", math.mininteger)) print(f:seek("set", math.maxinteger)) print(f:read(1))"""
     lines = printed(source, held=("fs:read",), arguments=(f"{tree}/open/file",))
     assert lines[0] == "nil\tInvalid argument\t22"
-
-
-@pytest.mark.parametrize("mode", ["w", "a", "r+", "w+b"])
-def test_nothing_is_opened_for_writing(printed, tree, mode):
-    source = "print(select(2, io.open(...)))"
-    lines = printed(source, held=("fs:read",), arguments=(f"{tree}/open/file", mode))
-    assert lines[0].endswith("files can only be opened for reading here\t13")
