@@ -26,6 +26,7 @@ from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Retu
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
 from .calls_code import CODE_CALLS
 from .calls_files import FILE_CALLS
+from .calls_fs import FS_CALLS
 from .calls_functions import FUNCTION_CALLS
 from .calls_text import TEXT_CALLS
 from .calls_workers import WORKER_CALLS
@@ -119,6 +120,12 @@ class Door:
         if not decision.allowed:
             raise DeniedError(decision)
 
+    def decide_tree(self, permission: str, path: str) -> None:
+        """As `decide`, for a directory and all that is or will be beneath it."""
+        decision = self.pledges.decide_tree(permission, path)
+        if not decision.allowed:
+            raise DeniedError(decision)
+
     def hold(self, file: OpenFile) -> int:
         """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""
         number = max(self.files, default=2) + 1
@@ -195,6 +202,7 @@ _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     **WORKER_CALLS,
     **CODE_CALLS,
     **FILE_CALLS,
+    **FS_CALLS,
     **FUNCTION_CALLS,
     **TEXT_CALLS,
 }

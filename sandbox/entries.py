@@ -128,10 +128,3 @@ def _confirm(decide: Decide, permissions: tuple[str, ...], entry: Entry, descrip
             if os.path.samestat(entry.status(), made):
                 os.unlink(entry.name, dir_fd=entry.directory)
         raise
-
-
-def follow_link(decide: Decide, path: str) -> bytes:
-    """What the symbolic link at `path` holds. OSError where it is none."""
-    with allowed_entry(decide, path, "fs:read") as entry:
-        entry.status()
-        return entry.link()

@@ -58,6 +58,15 @@ class Operation(IntEnum):
     FILE_HOLD_BACK = auto()
     FILE_SEEK = auto()
     FILE_CLOSE = auto()
+    FS_LIST = auto()
+    FS_TYPE = auto()
+    FS_FOLLOW = auto()
+    FS_COPY = auto()
+    FS_MOVE = auto()
+    FS_REMOVE = auto()
+    FS_MAKE_DIRECTORY = auto()
+    FS_MAKE_LINK = auto()
+    FS_TEMPORARY_NAME = auto()
 
 
 def as_lua() -> bytes:

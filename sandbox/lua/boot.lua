@@ -132,6 +132,7 @@ function math.randomseed(...) return parts.rare.randomseed(reseed, ...) end
 
 environment.coroutine = lazy_library({}, "coroutine_library")
 environment.debug = lazy_library({}, "failure")
+environment.fs = lazy_library({}, "fs")
 environment.host = lazy_library({}, "host")
 environment.io = lazy_library({}, "io")
 environment.network = lazy_library({}, "network")

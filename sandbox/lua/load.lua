@@ -175,7 +175,7 @@ function chunks.require(name)
 end
 
 for _, name in raw.next, {
-  "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8", "vector", "worker",
+  "_G", "coroutine", "debug", "fs", "io", "math", "os", "package", "string", "table", "utf8", "vector", "worker",
 } do
   loaded[name] = raw.rawget(globals, name)
 end

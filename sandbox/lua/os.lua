@@ -1,4 +1,4 @@
--- os, less process control. Time comes from Lua's own functions, the environment from the host by pledge.
+-- os, less process control. Time comes from Lua's own functions, the environment and files from the host by pledge.
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
 local type, error = raw.type, raw.error
@@ -8,13 +8,52 @@ local library = {
   clock = raw.os_clock, date = raw.os_date, difftime = raw.os_difftime, time = raw.os_time,
 }
 
+--- # The system
+
+--- `os.platform()` → name
+--- The operating system: `"linux"`.
+---
+--- Errors: none.
+--- Pledge: none.
+function library.platform() return "linux" end
+
+--- As `fs.remove` of one thing.
+function library.remove(path)
+  return support.outcome(door(FS_REMOVE, check_string(1, "remove", path), false))
+end
+
+--- As `fs.move`, but the message does not name a path, as in Lua.
+function library.rename(from, to)
+  from, to = check_string(1, "rename", from), check_string(2, "rename", to)
+  local done, problem, number = support.outcome(door(FS_MOVE, from, to))
+  if done then return true end
+  for _, path in raw.next, { to, from } do
+    if raw.string_sub(problem, 1, #path + 2) == path .. ": " then
+      return nil, raw.string_sub(problem, #path + 3), number
+    end
+  end
+  return nil, problem, number
+end
+
+function library.tmpname()
+  local name = support.outcome(door(FS_TEMPORARY_NAME))
+  return name or error("unable to generate a unique filename", 2)
+end
+
 function library.getenv(name)
   local value = support.must(GETENV, check_string(1, "getenv", name))
   return value
 end
 
+local CATEGORIES <const> = " all collate ctype monetary numeric time "
+
 -- The locale belongs to the whole process: it can be asked for and "set" to what it is.
-function library.setlocale(locale, _)
+function library.setlocale(locale, category)
+  if locale ~= nil then locale = check_string(1, "setlocale", locale) end
+  category = category == nil and "all" or check_string(2, "setlocale", category)
+  if not raw.string_find(CATEGORIES, " " .. category .. " ", 1, true) then
+    error("bad argument #2 to 'setlocale' (invalid option '" .. category .. "')", 2)
+  end
   if locale == nil or locale == "C" or locale == "" then return "C" end
   return nil
 end
@@ -31,4 +70,4 @@ function library.exit(code, _)
   coroutines.leave()
 end
 
-return { library = library, absent = { label = "os", names = " execute remove rename tmpname " } }
+return { library = library, absent = { label = "os", names = " execute " } }
