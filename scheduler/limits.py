@@ -56,7 +56,7 @@ class TreeLimits:
     depth: int = 100
     """Workers below workers: with 1 the root may create workers, and they may not."""
     output: int = 64 * _MIB
-    """Bytes written to standard output and standard error."""
+    """Bytes written to standard output, standard error and files."""
     memory: int = 1024 * _MIB
     """Bytes of all heaps, as of each state's last step, and of all queued messages."""
     cpu: int = 10 * _MINUTE

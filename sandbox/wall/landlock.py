@@ -69,9 +69,10 @@ def enforce(readable: Iterable[str], writable: Iterable[str]) -> str:
     """Close all files but those at and beneath these absolute paths, for good; in words what the kernel
     restricts. OSError as `abi`.
 
-    This thread and those that it starts are bound, so there must be no other. Paths that do not exist are left out.
-    See `openings` for those that lead into the kernel's own trees.
+    This thread and those that it starts are bound, so there must be no other. Paths that do not exist are left out,
+    but for writing: see `existing`. See `openings` for those that lead into the kernel's own trees.
     """
+    readable, writable = existing(readable, writable)
     version = abi()
     numbers = architecture().numbers
     handled = (1 << _FILE_RIGHTS_BY_ABI[min(version, _NEWEST)]) - 1
@@ -88,6 +89,25 @@ def enforce(readable: Iterable[str], writable: Iterable[str]) -> str:
     finally:
         os.close(ruleset)
     return _words(version)
+
+
+def existing(readable: Iterable[str], writable: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The same paths, but in the place of one that may be written to and is missing the directory in which it would be
+    made: a rule can only be about what is there. For what is to be read of it, too. The root never takes a place.
+    """
+    stands_in = {
+        path: above
+        for path in writable
+        if not os.path.lexists(path) and (above := os.path.dirname(path)) != "/" and os.path.isdir(above)
+    }
+
+    def place(path: str) -> str:
+        for missing, above in stands_in.items():
+            if path == missing or path.startswith(f"{missing}/"):
+                return above
+        return path
+
+    return sorted({place(path) for path in readable}), sorted({place(path) for path in writable})
 
 
 def openings(paths: Iterable[str]) -> list[str]:
