@@ -132,6 +132,45 @@ SNIPPETS = {
         print(pcall(function() os.exit({}) end))
         print(pcall(function() os.getenv({}) end))
     """,
+    "os, wrong and odd": "".join(
+        f"print(pcall(function() local a, b, c = os.{call} return a, b, c end))\n"
+        for call in (
+            "setlocale('C', 'q')",
+            "setlocale({})",
+            "setlocale('C', 'numeric')",
+            "setlocale('C', {})",
+            "date('%Ez')",
+            "date('%Q')",
+            "date({})",
+            "date('!%c', 0)",
+            "date('!%x %X %p', 1e9 // 1)",
+            "date('!%Y', 1.5)",
+            "date('!%Y', math.maxinteger)",
+            "date('', 5)",
+            "date('!%%%d', -1)",
+            "date('!*t', 86399).yday",
+            "date('!*t', 86399).isdst",
+            "time({})",
+            "time({year = 2020, month = 'x', day = 1})",
+            "time('x')",
+            "time({year = 1e300, month = 1, day = 1})",
+            "time({year = 2020, month = 1.5, day = 1})",
+            "time({year = 2020, month = 14, day = -3, hour = 25, min = 61, sec = -5})",
+            "time({year = 2020})",
+            "difftime('x', 1)",
+            "difftime(2.5, 1)",
+            "getenv('NO SUCH')",
+            "getenv({})",
+            "exit('x')",
+            "remove({})",
+            "rename('a', {})",
+            "rename({}, 'b')",
+        )
+    )
+    + """
+        local t = {year = 2020, month = 14, day = 1} os.time(t) print(t.month, t.year, t.yday)
+        print(math.type(os.time()), math.type(os.clock()), math.type(os.difftime(1, 0)))
+    """,
     "collectgarbage": """
         print(math.type(collectgarbage("count")), collectgarbage(), collectgarbage("isrunning"))
         print(collectgarbage("stop"), collectgarbage("restart")) print(pcall(function() collectgarbage("x") end))
