@@ -59,7 +59,7 @@ LIMIT_OPTIONS: Final = (
     _of_state("source", SIZE, 0, "The text of each script."),
     _of_tree("states", "states", COUNT, 1, "States at a time."),
     _of_tree("depth", "depth", COUNT, 0, "Workers below workers; 0: no workers."),
-    _of_tree("output", "output", SIZE, 0, "Standard output, error output and files together."),
+    _of_tree("output", "output", SIZE, 0, "All that is printed or written to files."),
     _of_tree("total-memory", "memory", SIZE, _LEAST_HEAP, "Memory of all states and messages together."),
     _of_tree("total-cpu", "cpu", TIME, _MILLISECOND, "Processor time of all states together."),
     _of_tree("timeout", "time", TIME, _MILLISECOND, "Time from the program's start to its end."),
