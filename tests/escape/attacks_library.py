@@ -115,13 +115,19 @@ ATTACKS = [
         "C nil nil C",
     ),
     Attack(
-        "programs and files by `os` and `io`",
-        """local refused = 0
-        for _, f in ipairs{os.execute, os.remove, os.rename, os.tmpname, io.popen, io.tmpfile} do
-          if not pcall(f, "x", "y") then refused = refused + 1 end
+        "programs, and changes of files, by `os`, `io` and `fs`",
+        """local refused, calls = 0, {os.execute, os.remove, os.rename, os.tmpname, io.popen, io.tmpfile, io.output}
+        for _, name in ipairs{"copy", "move", "remove", "createdirectory", "createlink"} do calls[#calls + 1] = fs[name] end
+        for _, call in ipairs(calls) do
+          if not pcall(call, "DIR/text.lus", "DIR/new") then refused = refused + 1 end
         end
-        return refused, io.open("new", "w"), io.open("DIR/text.lus", "a"), io.open("DIR/text.lus", "r+")""",
-        "6 nil nil nil DIR/text.lus: files can only be opened for reading here 13",
+        for _, mode in ipairs{"w", "a", "r+", "w+", "a+"} do
+          for _, path in ipairs{"new", "DIR/new", "DIR/text.lus"} do
+            if not pcall(io.open, path, mode) then refused = refused + 1 end
+          end
+        end
+        return refused, io.open("DIR/text.lus"):write("x")""",
+        "27 nil Bad file descriptor 9 0",
     ),
     Attack("`os.exit`", "os.exit(3, true) return 'went on'", "the state ends with status 3"),
     Attack("`os.exit` in a protected call", "pcall(os.exit, false) return 'went on'", "the state ends with status 1"),
