@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import report
 from .errors import UsageError, is_debugging
@@ -16,6 +16,7 @@ from .request import Request
 from .scheduler import wire
 from .scheduler.limits import Excess, Limits
 from .scheduler.process import HostProcess
+from .scheduler.protocol import WAITING_GRACE
 from .scheduler.supervisor import Hosts, Supervisor, Surroundings
 from .scheduler.units import UNLIMITED, format_duration, format_size
 from .source import display_name, read_script, working_directory
@@ -28,8 +29,9 @@ if TYPE_CHECKING:  # only who has a policy waits for its reader
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
 
-DEADLINE_GRACE_SECONDS = 1.0
-"""How long after a program's time is over its host may take to say so, before the run is ended over its head."""
+DEADLINE_GRACE_SECONDS: Final = WAITING_GRACE / 1e9 + 1
+"""How long after a program's time is over its host may take to say so, before the run is ended over its head: longer
+than the host itself waits for a step that does not return, since it can say why."""
 
 
 @dataclass(frozen=True, slots=True)
