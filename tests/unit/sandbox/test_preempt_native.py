@@ -291,7 +291,8 @@ STOPPED_AT = {
     "a function": ("local function f()\nprint() while true do end\nend\nf()", 3),
     "a coroutine": ("coroutine.wrap(function()\nprint() while true do end\nend)()", 3),
     "a coroutine in a coroutine": (
-        "local co = coroutine.wrap(function()\nprint() while true do end\nend)\ncoroutine.wrap(function()\nco() end)()", 3,
+        "local co = coroutine.wrap(function()\nprint() while true do end\nend)\n"
+        "coroutine.wrap(function()\nco() end)()", 3,
     ),
     "a sort comparator": ("table.sort({1, 2},\nfunction() print() while true do end end)", 3),
     "a gsub callback": ("string.gsub('a', '.',\nfunction() print() while true do end end)", 3),
