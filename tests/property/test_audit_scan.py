@@ -172,7 +172,7 @@ def programs(draw):
     return "\n".join(lines)
 
 
-@settings(deadline=None, max_examples=60)  # each is run by a state of its own
+@settings(max_examples=60)  # each is run by a state of its own
 @given(programs())
 @example("local p = '/no/x' pcall(function() repeat local p = '/no/y' until io.open(p) or true end)")
 @example("local a <close> = nil pcall(function() goto done ::done:: io.open('/no/x') end)")

@@ -51,14 +51,14 @@ def runs():
 
 
 @given(graphs())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_values_and_graphs_come_back_from_lua_as_they_were(values):
     """Python to Lua to Python gives the same graph: kinds, identity, cycles, keys, NaN, negative zero."""
     assert same(list(decode(LUA.again(encode(*values)))), values)
 
 
 @given(graphs())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_values_and_graphs_come_back_from_python_as_they_were(values):
     """Lua to Python to Lua gives the same graph, whether strings are read as text or as bytes."""
     sent = LUA.again(encode(*values))
@@ -67,7 +67,7 @@ def test_values_and_graphs_come_back_from_python_as_they_were(values):
 
 
 @given(st.lists(st.lists(scalars, min_size=1), min_size=1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_both_languages_write_arrays_as_the_same_bytes(value):
     """What Lua writes of an array of arrays is what Python wrote, byte for byte."""
     assert LUA.again(encode(value)) == encode(value)
@@ -101,7 +101,7 @@ def shaped(draw):
 
 
 @given(st.binary() | st.binary().map(b"\1\1".__add__) | st.binary().map(b"\1\0".__add__) | shaped() | mutated())
-@settings(deadline=None, max_examples=1500)
+@settings(max_examples=1500)
 def test_any_bytes_are_taken_or_refused_alike_by_both_languages(data):
     """Arbitrary bytes give values or the one error, on both sides the same; what was taken can be sent again."""
     try:
@@ -118,7 +118,7 @@ steps = st.integers(1, 130) | st.sampled_from(["a", "_x1", "name"]) | st.sampled
 
 
 @given(st.integers(1, 4), st.lists(steps, max_size=7))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_path_to_what_cannot_be_copied_is_exact(number, path):
     """Wherever the value lies, both sides name its argument and the keys that lead to it."""
     source, value, text = "print", print, ""

@@ -263,5 +263,5 @@ class AnyComputation(RuleBasedStateMachine):
 
 TestAnyComputation = AnyComputation.TestCase
 TestAnyComputation.settings = settings(
-    max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=60, suppress_health_check=list(HealthCheck)
 )

@@ -24,7 +24,7 @@ def lists(rows):
     return [row or [] for row in rows or []]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(characters, max_size=30), delimiters)
 def test_a_text_has_the_rows_that_python_reads(text, delimiter):
     try:
@@ -38,7 +38,7 @@ def test_a_text_has_the_rows_that_python_reads(text, delimiter):
     assert rows == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(fields, max_size=5), max_size=6), delimiters)
 def test_what_is_written_is_what_python_writes_and_comes_back(rows, delimiter):
     buffer = io.StringIO(newline="")

@@ -73,7 +73,7 @@ def regex(glob):
     return re.compile("".join({"*": ".*", "?": "."}.get(one, re.escape(one[-1])) for one in elements))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(CHARACTERS, max_size=8), min_size=1, max_size=20))
 def test_a_glob_finds_what_a_regular_expression_finds(run, directory, globs):
     names = sorted(path.name for path in directory.iterdir())
@@ -81,7 +81,7 @@ def test_a_glob_finds_what_a_regular_expression_finds(run, directory, globs):
     assert run(f"directory = '{directory}' {CALLED}", globs, (f"fs:read={directory}",)) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.text("ab/.", max_size=6), min_size=1, max_size=4), min_size=1, max_size=20))
 def test_paths_are_taken_apart_and_joined_as_python_does(run, cases):
     for case, line in zip(cases, run(PATHS, ["|".join(case) for case in cases]), strict=True):

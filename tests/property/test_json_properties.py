@@ -108,13 +108,13 @@ def damaged(draw):
     return text
 
 
-@settings(max_examples=LONG, deadline=None)
+@settings(max_examples=LONG)
 @given(documents())
 def test_a_document_says_what_python_reads_in_it(text):
     agree(text)
 
 
-@settings(max_examples=2 * LONG, deadline=None)
+@settings(max_examples=2 * LONG)
 @given(damaged())
 def test_a_damaged_document_is_refused_where_python_refuses_it(text):
     if re.search(r"\\u[dD][89a-fA-F]", text):  # Python takes surrogates that are no pair
@@ -122,13 +122,13 @@ def test_a_damaged_document_is_refused_where_python_refuses_it(text):
     agree(text)
 
 
-@settings(max_examples=LONG, deadline=None)
+@settings(max_examples=LONG)
 @given(st.text('[]{},:"\\0123456789.eE+- \nabflnrstu', max_size=12))
 def test_short_texts_of_jsons_characters(text):
     agree(text)
 
 
-@settings(max_examples=SMALL, deadline=None)
+@settings(max_examples=SMALL)
 @given(st.binary(max_size=20) | st.binary(max_size=10).map(lambda data: b'["' + data + b'"]'))
 def test_any_bytes_are_a_value_or_an_error_with_a_position(data):
     try:
@@ -137,7 +137,7 @@ def test_any_bytes_are_a_value_or_an_error_with_a_position(data):
         assert re.match(r"script: invalid JSON at position \d+: ", str(error))  # noqa: PT017
 
 
-@settings(max_examples=LONG, deadline=None)
+@settings(max_examples=LONG)
 @given(values | repetitive)
 def test_what_is_written_is_read_back_by_both(value):
     plain = as_lua_sees_it(value)
@@ -146,7 +146,7 @@ def test_what_is_written_is_read_back_by_both(value):
     assert exactly(as_lua_sees_it(in_python(written))) == exactly(plain)
 
 
-@settings(max_examples=SMALL, deadline=None)
+@settings(max_examples=SMALL)
 @given(values)
 def test_the_same_value_is_written_the_same_whatever_the_order_of_its_keys(value):
     def turned(item):
@@ -160,7 +160,7 @@ def test_the_same_value_is_written_the_same_whatever_the_order_of_its_keys(value
     assert call("tojson", plain) == call("tojson", turned(plain))
 
 
-@settings(max_examples=SMALL, deadline=None)
+@settings(max_examples=SMALL)
 @given(floats)
 def test_a_float_is_written_so_that_it_is_the_same_again(number):
     written = call("tojson", number)

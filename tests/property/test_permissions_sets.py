@@ -134,7 +134,7 @@ class Histories(RuleBasedStateMachine):
             assert from_wire(json.loads(json.dumps(to_wire(pledges)))) == pledges
 
 
-Histories.TestCase.settings = settings(max_examples=300, stateful_step_count=20, deadline=None)
+Histories.TestCase.settings = settings(max_examples=300, stateful_step_count=20)
 test_histories = Histories.TestCase
 
 

@@ -67,7 +67,7 @@ class Pair:
         max_size=40,
     ),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_every_record_arrives_once_and_in_order_whatever_is_done_in_between(capacity, operations):
     pair = Pair(capacity)
     sent: list[bytes] = []
@@ -93,7 +93,6 @@ def test_every_record_arrives_once_and_in_order_whatever_is_done_in_between(capa
 
 
 @given(capacities, st.integers(1, 40), st.integers(0, 80))
-@settings(deadline=None)
 def test_a_side_that_asked_is_woken_by_the_step_that_brings_what_it_waits_for_and_by_no_other(capacity, wanted, filled):
     pair = Pair(capacity)
     assert pair.reader.ask_for_bytes()
@@ -116,7 +115,7 @@ def test_a_side_that_asked_is_woken_by_the_step_that_brings_what_it_waits_for_an
     st.lists(st.integers(0, 3 * BATCH_BYTES) | st.integers(0, 10), max_size=8),
     st.booleans(),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_records_larger_than_ring_and_batch_arrive_whole(capacity, sizes, batched):
     if capacity < 4096:
         sizes = [size % 1000 for size in sizes]
@@ -152,7 +151,6 @@ def test_many_records_become_few_pieces_and_no_batch_exceeds_its_bounds():
 
 
 @given(st.lists(st.lists(small_records, max_size=4), max_size=6), st.lists(st.integers(0, 10_000), max_size=12))
-@settings(deadline=None)
 def test_any_split_of_the_stream_gives_the_same_records(batches, cuts):
     stream = b"".join(itertools.chain.from_iterable(encode_batch(batch, LIMIT) for batch in batches))
     decoder, records = FrameDecoder(LIMIT), []
@@ -172,7 +170,7 @@ def test_any_split_of_the_stream_gives_the_same_records(batches, cuts):
     st.lists(st.tuples(st.integers(0, WORDS - 1), st.integers(0, 2**64 - 1) | st.integers(0, 200)), max_size=4),
     st.lists(st.integers(0, 3), max_size=30),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_corrupted_words_give_right_records_or_a_ring_error(capacity, records, lies, operations):
     pair = Pair(capacity, limit=100)
     pair.unsent += encode_batch(records, 100)
@@ -188,7 +186,6 @@ def test_corrupted_words_give_right_records_or_a_ring_error(capacity, records, l
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_every_impossible_position_is_an_error(capacity, filled, lie):
     pair = Pair(capacity)
     pair.writer.write(bytes(min(filled, capacity)))
@@ -207,7 +204,6 @@ def test_every_impossible_position_is_an_error(capacity, filled, lie):
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
-@settings(deadline=None)
 def test_arbitrary_bytes_give_records_or_an_error_however_split(stream, cuts):
     def decode(pieces: list[bytes]) -> tuple[list[bytes], bool]:
         decoder, records = FrameDecoder(100), []
@@ -225,7 +221,6 @@ def test_arbitrary_bytes_give_records_or_an_error_however_split(stream, cuts):
 
 
 @given(st.lists(st.lists(small_records, min_size=1, max_size=4), min_size=1, max_size=4), st.data())
-@settings(deadline=None)
 def test_a_damaged_stream_still_gives_the_records_before_the_damage(batches, data):
     frames = [b"".join(encode_batch(batch, 100)) for batch in batches]
     victim = data.draw(st.integers(0, len(frames) - 1))

@@ -404,6 +404,4 @@ class AnyEvents(RuleBasedStateMachine):
 
 
 TestAnyEvents = AnyEvents.TestCase
-TestAnyEvents.settings = settings(
-    max_examples=400, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestAnyEvents.settings = settings(max_examples=400, stateful_step_count=60, suppress_health_check=list(HealthCheck))

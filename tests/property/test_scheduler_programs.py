@@ -290,7 +290,7 @@ def a_script(rng, depth):
     return script
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(seed=st.integers(0, 2**32))
 def test_any_program_does_what_the_model_does_under_any_schedule(seed):
     rng = random.Random(seed)

@@ -114,9 +114,7 @@ class AnyEvents(RuleBasedStateMachine):
 
 
 TestAnyEvents = AnyEvents.TestCase
-TestAnyEvents.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestAnyEvents.settings = settings(max_examples=60, stateful_step_count=60, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("start", range(0, 600, 100))

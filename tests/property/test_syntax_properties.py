@@ -90,7 +90,7 @@ def _bytecode(text: bytes) -> bytes:
     return dump(text)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(PROGRAMS)
 def test_what_is_emitted_loads_keeps_its_lines_and_is_stable(program):
     source = program.encode()
@@ -102,7 +102,7 @@ def test_what_is_emitted_loads_keeps_its_lines_and_is_stable(program):
     assert _bytecode(rewrite(translation.lua)[0]) == _bytecode(translation.lua)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.one_of(
         st.binary(max_size=60),
@@ -129,7 +129,7 @@ def test_any_bytes_give_a_translation_or_a_fault_within_them(source, strict):
     assert 1 <= fault.column <= len(lines[fault.line - 1]) + 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(SEEDS + WORDS), max_size=12).map(b"\n".join))
 def test_what_lua_accepts_is_never_refused(source):
     if _load(source) is None:

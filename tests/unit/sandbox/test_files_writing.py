@@ -112,7 +112,7 @@ STEPS = st.one_of(
 
 
 @given(st.sampled_from(["w+", "r+", "a+", "w", "a", "r"]), st.lists(STEPS, max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_order_of_calls_gives_what_lua_gives(sandbox, tmp_path_factory, mode, steps):
     """Where C says what happens: `seek` stands between reading and writing."""
     root = tmp_path_factory.mktemp("order")

@@ -56,7 +56,7 @@ def hold(same, examples):
     """Check `same` on the examples, and on so many cases."""
     for case in EXAMPLES:
         same = example(case)(same)
-    settings(max_examples=examples, deadline=None)(given(CASES)(same))()
+    settings(max_examples=examples)(given(CASES)(same))()
 
 
 def bare_describe(harness=BARE):

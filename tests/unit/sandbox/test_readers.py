@@ -79,7 +79,7 @@ return function(text)
 end""")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(content=NUMERALS | st.just("1" * 199) | st.just("1" * 200) | st.just("1" * 201 + " 2"))
 def test_numerals_are_found_where_bare_lua_finds_them(content, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "numeral"
