@@ -29,8 +29,7 @@ function base.tonumber(...)
     error("bad argument #1 to 'tonumber' (value expected)", 2)
   end
   if numeral_base == nil then return raw.tonumber(value) end
-  local integer = raw.math_tointeger(numeral_base)
-  if not integer then parts.support.bad_argument(2, "tonumber", "number", numeral_base) end
+  local integer = parts.support.check_integer(2, "tonumber", numeral_base)
   if kind ~= "string" then parts.support.bad_argument(1, "tonumber", "string", value) end
   if integer < 2 or integer > 36 then error("bad argument #2 to 'tonumber' (base out of range)", 2) end
   return raw.tonumber(value, integer)
@@ -42,7 +41,10 @@ function base.setmetatable(t, ...)
   local metatable = (...)
   if type(t) ~= "table" then parts.support.bad_argument(1, "setmetatable", "table", t) end
   if metatable ~= nil or select("#", ...) == 0 then
-    if type(metatable) ~= "table" then parts.support.bad_argument(2, "setmetatable", "nil or table", metatable) end
+    if type(metatable) ~= "table" then
+      local support = parts.support
+      support.bad_argument(2, "setmetatable", "nil or table", support.argument(1, ...))
+    end
     if rawget(metatable, "__gc") ~= nil then
       error("__gc metamethods do not exist in the sandbox (use a to-be-closed variable)", 2)
     end

@@ -66,8 +66,9 @@ local library = {
     local co = running()
     return co, is_main(co)
   end,
-  isyieldable = function(co)
-    if co == nil then co = running() end
+  isyieldable = function(...)
+    local co = ...
+    if select("#", ...) == 0 then co = running() end
     if type(co) ~= "thread" then bad_argument(1, "isyieldable", "thread", co) end
     return not is_main(co) and isyieldable(co)
   end,

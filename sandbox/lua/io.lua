@@ -3,11 +3,13 @@
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
 local type, error, select, tonumber, setmetatable = raw.type, raw.error, raw.select, raw.tonumber, raw.setmetatable
-local string_sub, string_format, table_unpack = raw.string_sub, raw.string_format, raw.table_unpack
+local string_sub, string_match, string_format = raw.string_sub, raw.string_match, raw.string_format
+local table_unpack = raw.table_unpack
 local check_string, bad_argument, wait = support.check_string, support.bad_argument, coroutines.wait
 
 local EMFILE <const> = 24
 local BUFFER <const> = 1 << 20  -- bytes; more than the host holds back
+local MOST_FORMATS <const> = 250 -- of one iterator, as in Lua
 
 local numbers = setmetatable({}, { __mode = "k" })  -- file -> its number, false once closed
 local lost = {}                                     -- numbers of files that were collected while open
@@ -46,17 +48,15 @@ end
 
 --- What a format asks for, in the host's words, and a size. Here and below `level` is that of the caller's caller for
 --- `error`: 2 where the caller was called by the script or by a tail call.
-local function parse_format(format, argument, level)
+local function parse_format(format, position, level)
   if type(format) == "number" then
-    local size = raw.math_tointeger(format)
-    if size and size >= 0 then return "b", size end
-  else
-    format = check_string(argument, "read", format, level + 1)
-    if string_sub(format, 1, 1) == "*" then format = string_sub(format, 2) end
-    local kind = string_sub(format, 1, 1)
-    if kind == "l" or kind == "L" or kind == "a" or kind == "n" then return kind end
+    local size = support.check_integer(position, "read", format, level + 2)
+    if size < 0 then error("resulting string too large", level + 1) end -- as in Lua, where a size has no sign
+    return "b", size
   end
-  error("bad argument #" .. argument .. " to 'read' (invalid format)", level + 1)
+  format = check_string(position, "read", format, level + 2)
+  local kind = string_match(format, "^%*?([lLan])")
+  return kind or error("bad argument #" .. position .. " to 'read' (invalid format)", level + 1)
 end
 
 --- One item; nil at the end, false on an error. The host answers `true` while standard input has nothing yet.
@@ -139,6 +139,9 @@ end
 --- The iterator of `lines`. `owned`: the file was opened by io.lines, which closes it at its end.
 local function line_iterator(file, owned, ...)
   local count, formats = select("#", ...), { ... }
+  if count > MOST_FORMATS then
+    support.raise("bad argument #" .. MOST_FORMATS + 2 .. " to 'lines' (too many arguments)")
+  end
   return function()
     local number = numbers[file]
     if not number then error("file is already closed", 2) end
@@ -187,8 +190,9 @@ local function must_open(path, mode, level)
   error("cannot open file '" .. path .. "' (" .. string_sub(problem, #path + 3) .. ")", level + 1)
 end
 
-function io.open(path, mode)
-  path = check_string(1, "open", path)
+function io.open(...)
+  local path, mode = ...
+  path = check_string(1, "open", support.argument(1, ...))
   mode = mode == nil and "r" or check_string(2, "open", mode)
   if not raw.string_match(mode, "^[rwa]%+?b?$") then error("bad argument #2 to 'open' (invalid mode)", 2) end
   return open(path, mode)
@@ -236,7 +240,8 @@ function io.write(...) return write(default_output, default_number(default_outpu
 
 function io.type(...)
   if select("#", ...) == 0 then error("bad argument #1 to 'type' (value expected)", 2) end
-  local number = (...) ~= nil and numbers[(...)]
+  if (...) == nil then return nil end
+  local number = numbers[(...)]
   if number then return "file" end
   return number == false and "closed file" or nil
 end

@@ -5,7 +5,7 @@ local raw, door, coroutines, globals, parts = ...
 local support = parts.support
 local error, type, select, rawload, pcall = raw.error, raw.type, raw.select, raw.load, raw.pcall
 local string_sub, string_find, table_concat = raw.string_sub, raw.string_find, raw.table_concat
-local check_string, bad_argument = support.check_string, support.bad_argument
+local argument, check_string, bad_argument = support.argument, support.check_string, support.bad_argument
 
 --- Source text to function, or nil and a message.
 local function compile(source, name, env)
@@ -42,16 +42,16 @@ end
 
 local chunks = {}
 
-function chunks.load(chunk, chunkname, mode, ...)
+function chunks.load(...)
   support.must(ALLOW_LOAD)
-  local env = globals
-  if select("#", ...) > 0 then env = (...) end
+  local chunk, chunkname, mode, env = ...
+  if select("#", ...) < 4 then env = globals end
   mode = mode == nil and "bt" or check_string(3, "load", mode)
   if type(chunk) == "number" then chunk = chunk .. "" end
   if type(chunk) == "string" then
     return compile_text(chunk, chunkname == nil and chunk or check_string(2, "load", chunkname), mode, env)
   end
-  if type(chunk) ~= "function" then bad_argument(1, "load", "function", chunk) end
+  if type(chunk) ~= "function" then bad_argument(1, "load", "function", support.argument(1, ...)) end
   local ok, source = pcall(read_all, chunk)
   if not ok then return nil, source end
   return compile_text(source, chunkname == nil and "=(load)" or check_string(2, "load", chunkname), mode, env)
@@ -107,10 +107,11 @@ end
 local function search(name, path, separator, replacement)
   if separator ~= "" then name = replace(name, separator, replacement) end
   local tried, denial = {}, nil
-  for template in raw.string_gmatch(path, "[^;]+") do
+  for template in raw.string_gmatch(path, "[^;]*") do
     local file = replace(template, "?", name)
-    if door(READABLE, file) then return file end
-    if door(LAST_ERRNO) then
+    local has_name = file ~= "" -- else nobody need be asked
+    if has_name and door(READABLE, file) then return file end
+    if not has_name or door(LAST_ERRNO) then
       tried[#tried + 1] = "no file '" .. file .. "'"
     else
       local text = door(LAST_ERROR, coroutines.position())
@@ -121,8 +122,16 @@ local function search(name, path, separator, replacement)
   return nil, table_concat(tried, "\n\t"), denial
 end
 
-function library.searchpath(name, path, separator, replacement)
-  local file, tried = search(check_string(1, "searchpath", name), check_string(2, "searchpath", path),
+local function is_callable(value)
+  local metatable = raw.getmetatable(value)
+  return type(value) == "function" or metatable and raw.rawget(metatable, "__call") ~= nil
+end
+
+function library.searchpath(...)
+  local _, _, separator, replacement = ...
+  local path = check_string(2, "searchpath", argument(2, ...))
+  local name = check_string(1, "searchpath", argument(1, ...))
+  local file, tried = search(name, path,
     separator == nil and "." or check_string(3, "searchpath", separator),
     replacement == nil and "/" or check_string(4, "searchpath", replacement))
   if file then return file end
@@ -139,7 +148,7 @@ library.searchers = {
   function(name)
     name = check_string(1, "searcher", name)
     local path = package.path
-    if type(path) ~= "string" then error("'package.path' must be a string", 0) end
+    if type(path) ~= "string" and type(path) ~= "number" then error("'package.path' must be a string", 0) end
     local file, tried, denial = search(name, path, ".", "/")
     if not file then
       if denial then error("module '" .. name .. "' not found:\n\t" .. tried .. "\n\t" .. denial, 0) end
@@ -153,23 +162,28 @@ library.searchers = {
   end,
 }
 
-function chunks.require(name)
-  name = check_string(1, "require", name)
+function chunks.require(...)
+  local name = check_string(1, "require", argument(1, ...))
   local value = loaded[name]
   if value then return value end
   support.must(ALLOW_LOAD)
   local searchers = package.searchers
   if type(searchers) ~= "table" then error("'package.searchers' must be a table", 2) end
   local tried = {}
-  for i = 1, raw.rawlen(searchers) do
-    local loader, extra = searchers[i](name)
+  local at = 1
+  while true do
+    local searcher = raw.rawget(searchers, at)
+    if searcher == nil then break end
+    if not is_callable(searcher) then error("attempt to call a " .. raw.public_type(searcher) .. " value", 0) end
+    local loader, extra = searcher(name)
     if type(loader) == "function" then
       local result = loader(name, extra)
       if result ~= nil then loaded[name] = result end
       if loaded[name] == nil then loaded[name] = true end
       return loaded[name], extra
     end
-    if type(loader) == "string" then tried[#tried + 1] = "\n\t" .. loader end
+    if type(loader) == "string" or type(loader) == "number" then tried[#tried + 1] = "\n\t" .. loader end
+    at = at + 1
   end
   error("module '" .. name .. "' not found:" .. table_concat(tried), 2)
 end

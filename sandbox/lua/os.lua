@@ -2,7 +2,7 @@
 local raw, door, coroutines, _, parts = ...
 local support = parts.support
 local type, error = raw.type, raw.error
-local check_string = support.check_string
+local check_string, argument = support.check_string, support.argument
 
 local library = {
   clock = raw.os_clock, date = raw.os_date, difftime = raw.os_difftime, time = raw.os_time,
@@ -18,13 +18,13 @@ local library = {
 function library.platform() return "linux" end
 
 --- As `fs.remove` of one thing.
-function library.remove(path)
-  return support.outcome(door(FS_REMOVE, check_string(1, "remove", path), false))
+function library.remove(...)
+  return support.outcome(door(FS_REMOVE, check_string(1, "remove", argument(1, ...)), false))
 end
 
 --- As `fs.move`, but the message does not name a path, as in Lua.
-function library.rename(from, to)
-  from, to = check_string(1, "rename", from), check_string(2, "rename", to)
+function library.rename(...)
+  local from, to = check_string(1, "rename", argument(1, ...)), check_string(2, "rename", argument(2, ...))
   local done, problem, number = support.outcome(door(FS_MOVE, from, to))
   if done then return true end
   for _, path in raw.next, { to, from } do
@@ -40,8 +40,8 @@ function library.tmpname()
   return name or error("unable to generate a unique filename", 2)
 end
 
-function library.getenv(name)
-  local value = support.must(GETENV, check_string(1, "getenv", name))
+function library.getenv(...)
+  local value = support.must(GETENV, check_string(1, "getenv", argument(1, ...)))
   return value
 end
 
@@ -54,7 +54,7 @@ function library.setlocale(locale, category)
   if not raw.string_find(CATEGORIES, " " .. category .. " ", 1, true) then
     error("bad argument #2 to 'setlocale' (invalid option '" .. category .. "')", 2)
   end
-  if locale == nil or locale == "C" or locale == "" then return "C" end
+  if locale == nil or locale == "C" or locale == "POSIX" or locale == "" then return "C" end
   return nil
 end
 

@@ -2,7 +2,8 @@
 local raw, door, coroutines = ...
 local error, type, position, getinfo = raw.error, raw.type, coroutines.position, raw.getinfo
 local type_names, sealed, public_type = raw.type_names, raw.sealed, raw.public_type
-local math_tointeger, tonumber = raw.math_tointeger, raw.tonumber
+local math_tointeger, tonumber, select = raw.math_tointeger, raw.tonumber, raw.select
+local getmetatable, rawget, rawequal = raw.getmetatable, raw.rawget, raw.rawequal
 
 --- Raises `text` with the script's position before it, also where the library function was called by Lua's own `pcall`.
 local function raise(text)
@@ -20,10 +21,27 @@ local function complain(text, level)
   error(text, level)
 end
 
+-- Stands for an argument that is not there, of which Lua's messages say something else than of one that is nil.
+local NOTHING <const> = {}
+
+--- The argument at a position.
+local function argument(position, ...)
+  if select("#", ...) < position then return NOTHING end
+  return (select(position, ...))
+end
+
+--- What Lua's messages call the type of a value: by the name that a script has given it, unless that is the one expected.
+local function type_of(value, expected)
+  if rawequal(value, NOTHING) then return "no value" end
+  local metatable = type(value) == "table" and getmetatable(value)
+  local name = metatable and not type_names[metatable] and rawget(metatable, "__name")
+  return type(name) == "string" and name ~= expected and name or public_type(value)
+end
+
 --- Raises Lua's own text for a wrong argument, at the caller of the library function that calls this (or that ends with
 --- a tail call of it, or of something that does).
 local function bad_argument(position, func, expected, value, level)
-  local got = value == nil and "nil" or public_type(value)
+  local got = type_of(value, expected)
   local what = " (" .. expected .. " expected, got " .. got .. ")"
   complain("bad argument #" .. position .. " to '" .. func .. "'" .. what, (level or 3) + 1)
 end
@@ -94,7 +112,7 @@ local function outcome(answer)
 end
 
 return {
-  new_kind = new_kind, bad_argument = bad_argument, check_string = check_string, check_integer = check_integer,
-  raise = raise, complain = complain, behind_global = behind_global, cannot_send = cannot_send, fail = fail,
-  must = must, outcome = outcome,
+  new_kind = new_kind, argument = argument, bad_argument = bad_argument, check_string = check_string,
+  check_integer = check_integer, raise = raise, complain = complain, behind_global = behind_global, cannot_send = cannot_send,
+  fail = fail, must = must, outcome = outcome,
 }

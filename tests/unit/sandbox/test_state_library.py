@@ -96,6 +96,33 @@ SNIPPETS = {
         package.path = nil print(pcall(require, "m")) package.searchers = nil print(pcall(require, "m"))
         package.loaded = nil package.preload = nil print(require("string") == string)
     """,
+    "package paths": """
+        local function try(...) print(pcall(...)) end
+        package.cpath = "" package.searchers[3] = nil package.searchers[4] = nil
+        for _, path in ipairs{"", ";", "/none/?;;/none/?/x", "/none/x", 5, {}} do
+          package.path = path try(require, "a.b") if type(path) ~= "table" then try(package.searchpath, "a.b", path) end
+        end
+        package.path = "/none/?.lua"
+        for _, name in ipairs{"", "a.b.c", "x y", "a/b", 5} do try(require, name) end
+        try(package.searchpath, "a.b", "/none/?", "") try(package.searchpath, "a.b", "a?b?c", ".", "--")
+        try(package.searchpath, "a.b", "/none/?", ".", "") try(package.searchpath, "a", "?", ".", {})
+        try(package.searchpath) try(package.searchpath, {}, "?") try(require) try(require, {})
+    """,
+    "package.loaded decides": """
+        package.preload.y = function() package.loaded.y = 7 end print(require("y"))
+        package.preload.z = function() return nil end print(require("z")) print(require("z"))
+        package.loaded.q = false package.preload.q = function(...) return ... end print(require("q"))
+        package.preload.n = 5 package.path = "/none/?" print((select(2, pcall(require, "n")):match("^%C*")))
+    """,
+    "what searchers may be and give": """
+        local searchers = {function(n) return " one " .. n end, function() end, function() return 5 end,
+          function() return {} end, setmetatable({}, {__call = function(_, n) return n == "found" and print, 77 end})}
+        package.searchers = searchers print(pcall(require, "nope")) print(require("found"))
+        searchers[6] = function() error("inside") end print(pcall(require, "nope"))
+        searchers[3] = nil print(pcall(require, "nope")) searchers[2] = 5 print(pcall(require, "nope"))
+        package.searchers = {} print(pcall(require, "nope")) package.searchers = 5 print(pcall(require, "nope"))
+        package.searchers = setmetatable({}, {__index = function() return print end}) print(pcall(require, "nope"))
+    """,
     "a searcher of the script's own": """
         package.searchers = {function(name) return function(...) print(...) return "made" end, "extra" end}
         print(require("anything"))
@@ -103,7 +130,8 @@ SNIPPETS = {
     "io.open": """
         print(io.open("/nonexistent")) print(pcall(function() local f = io.open("x", "q") end))
         print(pcall(function() local f = io.open({}) end))
-        print(io.type(io.stdout), io.type(5), pcall(io.lines, "/nonexistent"))
+        print(io.type(io.stdout), io.type(5), io.type(nil), io.type({}), pcall(io.lines, "/nonexistent"))
+        print(pcall(function() local f = io.open() end)) print(pcall(function() local t = io.type() end))
         print(pcall(function() for l in io.lines("/nonexistent") do end end)) print(pcall(io.input, "/nonexistent"))
         print(io.output() == io.stdout, io.input() == io.stdin)
     """,
@@ -114,6 +142,9 @@ SNIPPETS = {
         print(f:read("l")) print(f:read(0))
         print(f:read("n")) print(f:seek("set", math.maxinteger))
         print(pcall(function() f:seek("foo") end)) print(pcall(function() f:read("x") end))
+        print(pcall(function() f:read({}) end)) print(pcall(function() f:read("l", nil) end))
+        print(pcall(function() f:read(1.5) end)) print(pcall(function() f:read(-1) end))
+        print(pcall(function() f:read("*x") end)) print(f:read("*l", "lines", "number"))
         print(pcall(function() f:read("l", "x") end)) print(pcall(function() f:seek("set", 1.5) end))
         print(pcall(function() f:seek("set", {}) end)) print((f:write("x")))
         print(f:close()) print(tostring(f), io.type(f))
@@ -136,6 +167,7 @@ SNIPPETS = {
         f"print(pcall(function() local a, b, c = os.{call} return a, b, c end))\n"
         for call in (
             "setlocale('C', 'q')",
+            "setlocale('POSIX')",
             "setlocale({})",
             "setlocale('C', 'numeric')",
             "setlocale('C', {})",
@@ -174,7 +206,29 @@ SNIPPETS = {
     "collectgarbage": """
         print(math.type(collectgarbage("count")), collectgarbage(), collectgarbage("isrunning"))
         print(collectgarbage("stop"), collectgarbage("restart")) print(pcall(function() collectgarbage("x") end))
-        print(pcall(function() collectgarbage({}) end))
+        print(pcall(function() collectgarbage({}) end)) print(pcall(function() collectgarbage("step", {}) end))
+        print(pcall(function() collectgarbage("step", 1.5) end))
+    """,
+    "the collector's settings can be read back": """
+        print(collectgarbage("generational"), collectgarbage("incremental"), collectgarbage("incremental"))
+        print(collectgarbage("stop"), collectgarbage("isrunning"))
+        print(collectgarbage("restart"), collectgarbage("isrunning"))
+        for _, name in ipairs{"minormul", "majorminor", "minormajor", "pause", "stepmul", "stepsize"} do
+          print(name, collectgarbage("param", name), collectgarbage("param", name, 100))
+          print(collectgarbage("param", name, -1), collectgarbage("param", name))
+        end
+        print(pcall(function() return 1, collectgarbage("param") end))
+        print(pcall(function() return 1, collectgarbage("param", "x") end))
+        print(pcall(function() return 1, collectgarbage("param", "pause", {}) end))
+    """,
+    "names of types in errors": """
+        local mine = setmetatable({}, {__name = "Mine"})
+        print(pcall(function() local v = os.getenv(mine) end)) print(pcall(function() local f = io.open(mine) end))
+        print(pcall(function() local v = tonumber("1", mine) end)) print(pcall(function() local v = tonumber(1, 2) end))
+        print(pcall(function() local v = tonumber("1", 2.5) end)) print(pcall(function() local v = os.remove() end))
+        print(pcall(function() local v = os.rename("a") end)) print(pcall(function() local v = require() end))
+        print(pcall(function() local v = warn() end)) print(pcall(function() local v = load() end))
+        print(pcall(function() local v = setmetatable({}) end))
     """,
     "warn": """
         print(select('#', warn('@off'))) print(pcall(function() warn({}) end))
