@@ -64,10 +64,10 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return invoke(arguments, None)
     # Whoever started us may have asked not to hear of its children; we need to hear of ours.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    from .host_command import host_command  # noqa: PLC0415  see the module
+    from .host_command import host_command, host_environment  # noqa: PLC0415  see the module
     from .scheduler.process import HostProcess  # noqa: PLC0415  see the module
 
-    with Interrupts() as interrupts, HostProcess.start(host_command()) as host:
+    with Interrupts() as interrupts, HostProcess.start(host_command(), host_environment()) as host:
         from .commands import Prepared, invoke  # noqa: PLC0415  see the module
 
         return invoke(arguments, Prepared(host, interrupts))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Final
+
+_PASSED: Final = frozenset({"GLIBC_TUNABLES", "LANG", "LD_LIBRARY_PATH", "TZ", "TZDIR"})
+_PASSED_BEGINNINGS: Final = ("LC_", "LUSPOOL_", "MALLOC_")
 
 
 def host_command() -> list[str]:
@@ -11,6 +15,14 @@ def host_command() -> list[str]:
     # Importing makes next to no garbage: the collector comes back when all is there (`host_process.main`).
     code = "import gc, sys; gc.disable(); sys.path[:] = sys.argv[1:]; from luspool.host_process import main; main()"
     return python_command(code)
+
+
+def host_environment() -> dict[str, str]:
+    """The environment of a host process: of ours only what Python and we ourselves may need there.
+
+    A script that has broken out of its interpreter finds no secret there. What scripts may read comes with the program.
+    """
+    return {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_BEGINNINGS)}
 
 
 def python_command(code: str) -> list[str]:

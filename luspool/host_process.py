@@ -194,7 +194,7 @@ class _Process:
             pledges=request.pledge_set(),
             strict_globals=request.strict_globals,
         )
-        factory = Sandbox(os.environ).new_state
+        factory = Sandbox(request.environment()).new_state
         if message.host:
             self._start_with_others(message, request, program, factory)
             return

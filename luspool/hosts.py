@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from .host_command import host_command
+from .host_command import host_command, host_environment
 from .scheduler import wire
 from .scheduler.process import HostProcess
 from .scheduler.supervisor import Hosts, Listener, SoleHost
@@ -22,6 +22,9 @@ def open_hosts(
     from .scheduler.fleet import Fleet, FleetOptions  # noqa: PLC0415  most runs have one host and don't wait for this
 
     options = FleetOptions(
-        hosts, lambda: HostProcess.start(host_command()), script, output_limit=start.limits().tree.output
+        hosts,
+        lambda: HostProcess.start(host_command(), host_environment()),
+        script,
+        output_limit=start.limits().tree.output,
     )
     return Fleet(first, start, listener, options)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from .permissions import PledgeSet, from_wire, to_wire
 from .scheduler import records
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Request:
     wall: str
     values: bytes = b""
     """The arguments in the message codec's form, where they are other values than byte strings; instead of these."""
+    variables: tuple[str, ...] = ()
+    """Names and values of environment variables, in turn."""
 
     @classmethod
     def of(  # noqa: PLR0913  what a program is
@@ -35,8 +42,12 @@ class Request:
         *,
         strict_globals: bool,
         wall: str = "",
+        environment: Mapping[str, str] = _NOTHING,
     ) -> Request:
-        return cls(path, source, arguments, json.dumps(to_wire(pledges)), strict_globals, wall)
+        """Of `environment` goes along only what the program might ever read."""
+        named = [item for item in environment.items() if pledges.may_ever_allow("env", item[0])]
+        variables = tuple(text for item in named for text in item)
+        return cls(path, source, arguments, json.dumps(to_wire(pledges)), strict_globals, wall, variables=variables)
 
     def pack(self) -> bytes:
         """For the way to a host."""
@@ -46,6 +57,10 @@ class Request:
     def unpack(cls, data: bytes) -> Request:
         """What `pack` made. ValueError when it is not."""
         return records.unpack(cls, data)
+
+    def environment(self) -> Mapping[str, str]:
+        """ValueError for a name without a value."""
+        return dict(zip(self.variables[::2], self.variables[1::2], strict=True))
 
     def pledge_set(self) -> PledgeSet:
         """ValueError when `pledges` does not describe one."""

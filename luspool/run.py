@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,9 @@ if TYPE_CHECKING:  # only who has a policy waits for its reader
 
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
+
+OWN_VARIABLES: Final = "LUSPOOL_"
+"""How the names of our own settings begin, which are not a script's affair."""
 
 DEADLINE_GRACE_SECONDS: Final = WAITING_GRACE / 1e9 + 1
 """How long after a program's time is over its host may take to say so, before the run is ended over its head: longer
@@ -125,6 +129,7 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
         pledges,
         strict_globals=options.strict_globals,
         wall=options.wall,
+        environment={name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)},
     )
     streams = StandardStreams(interrupts.blocking)
     for warning in options.policy.warnings(pledges, options.script) if options.policy else ():

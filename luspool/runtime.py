@@ -18,7 +18,7 @@ from typing import Final, Literal
 from .audience import Audience, RunResult
 from .errors import ClosedError, HostFailedError, UsageError
 from .functions import Function, FunctionPool
-from .host_command import host_command
+from .host_command import host_command, host_environment
 from .hosts import MAX_HOSTS, open_hosts
 from .permissions import Pledge, PledgeError
 from .request import Request
@@ -64,6 +64,7 @@ class Runtime:
         wall: Literal["strict", "best-effort", "off"] | None = None,
         function_threads: int = _DEFAULT_FUNCTION_THREADS,
         limits: Limits = _DEFAULT_LIMITS,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """The states of one script and its workers run in `hosts` processes, with `threads` each (default: as many as
         there are processors for all together). A worker starts in its creator's process unless that is busy and
@@ -77,7 +78,10 @@ class Runtime:
         script, as `TypeName: text`. At most `function_threads` calls of one run are carried out at a time, on threads
         of their own; others wait, in order. What can be copied, and into what: see `luspool.sandbox.codec`.
 
-        UsageError for what can't be a function or its name, and for numbers below 1.
+        `environment` has the variables that scripts can read by `os.getenv`, each if its pledges allow it; by default
+        there are none. This process's own environment is never read for that.
+
+        UsageError for what can't be a function or its name, or a variable, and for numbers below 1.
         """
         self._functions = MappingProxyType({name: _checked(name, call) for name, call in (functions or {}).items()})
         if not 1 <= hosts <= MAX_HOSTS:
@@ -92,6 +96,9 @@ class Runtime:
                 f"a runtime needs at least one thread of each kind, not {self._threads}, {function_threads}"
             )
         self._limits = limits
+        self._environment = dict(environment or {})
+        for variable in self._environment.items():
+            _check_variable(*variable)
         self._lock = threading.Lock()
         self._closed = False
         self._watches: set[_Watch] = set()
@@ -134,7 +141,9 @@ class Runtime:
         name = os.fspath(script)
         rights = pledge_set(tuple(pledges), tuple(allow))
         text = self._read(name, source)
-        request = Request.of(name, text, (), rights, strict_globals=strict_globals, wall=self._wall)
+        request = Request.of(
+            name, text, (), rights, strict_globals=strict_globals, wall=self._wall, environment=self._environment
+        )
         program = replace(request, values=self._encoded(name, arguments)).pack()
         start = wire.Start.of(self._threads, DEFAULT_SLICE_NANOSECONDS, self._limits, program, spreads=self._spreads)
         functions = FunctionPool(self._functions, rights, self._function_threads, self._limits.state.message)
@@ -167,7 +176,11 @@ class Runtime:
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
         nothing = os.open(os.devnull, os.O_RDONLY)  # always readable, so `stdin` is asked for when it is wanted
         try:
-            with HostProcess.start(host_command()) as first, _Watch(seconds) as watch, ExitStack() as opened:
+            with (
+                HostProcess.start(host_command(), host_environment()) as first,
+                _Watch(seconds) as watch,
+                ExitStack() as opened,
+            ):
                 audience = Audience(name, self._limits, stdin, watch.start)
                 self._add(watch)
                 try:
@@ -240,6 +253,15 @@ class _Watch:
             if self._is_open and self.reason is None:
                 self.reason = reason
                 os.eventfd_write(self.fd, 1)
+
+
+def _check_variable(name: object, value: object) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise UsageError(f"environment variable {name!r} = {value!r}: both must be str")
+    if not name or "=" in name or "\0" in name + value:
+        raise UsageError(
+            f"environment variable {name!r}: a name has no '=', neither has a NUL, and names are not empty"
+        )
 
 
 def _checked(name: str, function: Function) -> Function:

@@ -18,7 +18,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 EVENTS_FD, CONTROL_FD = 3, 4
@@ -46,8 +46,9 @@ class HostProcess:
         self._exit_status: int | None = None
 
     @classmethod
-    def start(cls, command: Sequence[str]) -> HostProcess:
-        """Execute `command`, whose first item is the path of a program. OSError where that is not possible.
+    def start(cls, command: Sequence[str], environment: Mapping[str, str] | None = None) -> HostProcess:
+        """Execute `command`, whose first item is the path of a program, by default in our own environment. OSError
+        where that is not possible.
 
         Descriptors 0, 1 and 2 of the caller must be open, or the pipes made here would take their places.
         """
@@ -71,7 +72,12 @@ class HostProcess:
             actions += [(os.POSIX_SPAWN_DUP2, high, place) for place in (1, 2)]
             os.set_blocking(reading, False)
             pid = os.posix_spawn(
-                command[0], list(command), os.environ, file_actions=actions, setsid=True, setsigmask=()
+                command[0],
+                list(command),
+                os.environ if environment is None else environment,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
             )
             try:
                 # Nobody else waits for this child, so its number stays its own until it is reaped here.

@@ -73,6 +73,22 @@ def test_what_a_script_may_pledge_itself(run):
     assert run(source, pledges=[], allow=["env=HOME"]).stdout == b"true\tfalse\n"
 
 
+def test_scripts_read_the_environment_that_is_given_and_never_the_programs_own(monkeypatch):
+    monkeypatch.setenv("SECRET", "the program's")
+    source = "print(os.getenv('SECRET'), os.getenv('GIVEN'), os.getenv('PATH'))"
+    with luspool.Runtime() as runtime:
+        assert runtime.run("main.lus", source=source, pledges=["env"]).stdout == b"nil\tnil\tnil\n"
+    with luspool.Runtime(environment={"GIVEN": "value", "PATH": "é\udcff"}) as runtime:
+        assert runtime.run("main.lus", source=source, pledges=["env"]).stdout == b"nil\tvalue\t\xc3\xa9\xff\n"
+        assert runtime.run("main.lus", source=source, pledges=["env=GIVEN"]).kind == "denied"
+
+
+@pytest.mark.parametrize("variable", [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "\0"), ("A", 1), (b"A", "x")])
+def test_what_can_be_no_variable_is_refused(variable):
+    with pytest.raises(luspool.UsageError, match="environment variable"):
+        luspool.Runtime(environment=dict([variable]))
+
+
 def test_a_call_that_is_wrong_is_an_error(run, tmp_path):
     with luspool.Runtime() as runtime:
         with pytest.raises(luspool.NotFoundError):

@@ -1,5 +1,7 @@
 """A request survives the way to a host, and nothing else passes for one."""
 
+from dataclasses import replace
+
 import pytest
 
 from luspool.errors import UsageError
@@ -23,6 +25,23 @@ def test_what_is_unpacked_is_what_was_packed():
     received = Request.unpack(sent.pack())
     assert received == sent
     assert received.pledge_set() == pledge_set(("load", "fs:read=."), ("env",))
+
+
+def test_of_the_environment_goes_along_what_may_ever_be_read():
+    everything = {"A": "1", "B": "\udcff", "C": ""}
+    for held, ceiling, wanted in [
+        ((), (), {}),
+        (("env=A",), (), {"A": "1"}),
+        ((), ("env=B",), {"B": "\udcff"}),
+        (("env", "~env=A"), (), {"B": "\udcff", "C": ""}),
+    ]:
+        sent = request(pledges=pledge_set(held, ceiling), environment=everything)
+        assert Request.unpack(sent.pack()).environment() == wanted
+
+
+def test_a_variable_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="zip"):
+        replace(request(), variables=("A",)).environment()
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20, -1])
