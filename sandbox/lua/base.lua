@@ -54,7 +54,13 @@ function base.setmetatable(t, ...)
   return setmetatable(t, metatable)
 end
 
---- One line in one host call, so that no other state's output can come in between.
+--- # Other functions of Lua
+
+--- `print(value, ...)`
+--- Writes the values, with tabs between them, and a line end: in one piece, so that lines of several states never mix.
+---
+--- Errors: none.
+--- Pledge: none.
 function base.print(...)
   local count = select("#", ...)
   local line

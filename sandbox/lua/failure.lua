@@ -40,6 +40,13 @@ local function report(problem, trace)
   door(FAILED, payload, text, trace or "")
 end
 
+--- # Other functions of Lua
+
+--- `debug.traceback(thread?, message?, level?)` → string
+--- As in Lua, without the frames of this library.
+---
+--- Errors: none.
+--- Pledge: none.
 local function public_traceback(co, message, level)
   local own, first = raw.co_running(), 2
   if type(co) ~= "thread" then co, message, level, first = own, co, message, 1 end

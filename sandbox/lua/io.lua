@@ -14,6 +14,16 @@ local MOST_FORMATS <const> = 250 -- of one iterator, as in Lua
 local numbers = setmetatable({}, { __mode = "k" })  -- file -> its number, false once closed
 local lost = {}                                     -- numbers of files that were collected while open
 
+--- # Files as handles
+---
+--- As in Lua 5.5, with these differences. Only regular files are opened. A state has at most 64 files open. What is
+--- written is held back up to 16 KiB, and goes to the file when the file is flushed or closed, and whenever the state
+--- waits or ends. A read may follow a write, and a write a read, without a `seek` between them. A file that nobody
+--- can reach any more is closed before the state runs out of files. `io.popen` and `io.tmpfile` do not exist.
+---
+--- What was opened stays open for whoever holds the handle, also after the pledge was given up. Handles do not travel
+--- in messages. Standard input and both outputs need no pledge.
+
 local methods = {}
 local file_metatable = support.new_kind("userdata", "FILE*", {
   __index = methods,
@@ -104,11 +114,35 @@ local function write(file, number, ...)
   return file
 end
 
+--- `file:read(format, ...)` → value, ...
+--- Reads an item for each format, without any a line: `"l"` is a line without its end, `"L"` a line with it, `"n"` a numeral
+--- as a number, `"a"` all that is left, a number so many bytes (0: `""`, if there is something left). nil, and none after it,
+--- for what is not there. Standard input makes the state wait, and others go on.
+---
+--- Errors: nil, message, number: what the operating system says, as that the file is not open for reading.
+--- Pledge: none.
 function methods.read(file, ...) return read(2, number_of(file, "read"), ...) end
+
+--- `file:write(value, ...)` → file
+--- Writes strings and numbers.
+---
+--- Errors: nil, message, number, and how many bytes were written: what the operating system says.
+--- Pledge: none.
 function methods.write(file, ...) return write(file, number_of(file, "write"), ...) end
 
+--- `file:flush()` → true
+--- Gives the file what was held back.
+---
+--- Errors: nil, message, number: what the operating system says, as that the disk is full.
+--- Pledge: none.
 function methods.flush(file) return support.outcome(door(FILE_FLUSH, number_of(file, "flush"))) end
 
+--- `file:setvbuf(mode, size?)` → true
+--- What is held back: nothing (`"no"`), at most `size` bytes (`"full"`), or in addition no line that is whole (`"line"`). Of
+--- the standard streams it changes nothing.
+---
+--- Errors: another mode.
+--- Pledge: none.
 function methods.setvbuf(file, mode, size)
   local number = number_of(file, "setvbuf")
   mode = check_string(1, "setvbuf", mode)
@@ -119,6 +153,12 @@ function methods.setvbuf(file, mode, size)
   return support.outcome(door(FILE_HOLD_BACK, number, mode, size))
 end
 
+--- `file:seek(whence?, offset?)` → integer
+--- Moves to the offset from the beginning (`"set"`), from where the file is read and written (`"cur"`, without any), or
+--- from the end (`"end"`). Gives the position from the beginning.
+---
+--- Errors: nil, message, number: a position before the beginning; a standard stream.
+--- Pledge: none.
 function methods.seek(file, whence, offset)
   local number = number_of(file, "seek")
   whence = whence == nil and "cur" or check_string(1, "seek", whence)
@@ -129,6 +169,11 @@ function methods.seek(file, whence, offset)
   return support.outcome(door(FILE_SEEK, number, whence, offset))
 end
 
+--- `file:close()` → true
+--- Flushes and closes. To-be-closed variables (`local file <close> = …`) do so at the end of their block.
+---
+--- Errors: nil, message: a standard stream; what the operating system says of what was held back.
+--- Pledge: none.
 function methods.close(file)
   local number = number_of(file, "close")
   if number <= 2 then return nil, "cannot close standard file" end
@@ -155,6 +200,11 @@ local function line_iterator(file, owned, ...)
   end
 end
 
+--- `file:lines(format, ...)` → function
+--- An iterator that gives what `file:read` with these formats gives, until its first value is nil.
+---
+--- Errors: more than 250 formats; in the loop, what `file:read` says.
+--- Pledge: none.
 function methods.lines(file, ...)
   number_of(file, "lines")
   return line_iterator(file, false, ...)
@@ -190,6 +240,12 @@ local function must_open(path, mode, level)
   error("cannot open file '" .. path .. "' (" .. string_sub(problem, #path + 3) .. ")", level + 1)
 end
 
+--- `io.open(path, mode?)` → file
+--- Opens a file: `"r"` for reading (without any mode), `"w"` for writing from nothing, `"a"` for writing behind its end; `"r+"`,
+--- `"w+"` and `"a+"` for both. A `b` behind it changes nothing.
+---
+--- Errors: nil, message that begins with the path, number: what the operating system says; what is no regular file.
+--- Pledge: `fs:read` of the path for `r`, `fs:write` for `w` and `a`, both for modes with a `+`.
 function io.open(...)
   local path, mode = ...
   path = check_string(1, "open", support.argument(1, ...))
@@ -198,6 +254,11 @@ function io.open(...)
   return open(path, mode)
 end
 
+--- `io.lines(path?, format, ...)` → function, nil, nil, file
+--- As `file:lines` of the default input, or of a file that is opened for it, and closed at its end or when the loop is left.
+---
+--- Errors: the file can't be opened.
+--- Pledge: `fs:read` of the path, if there is one.
 function io.lines(path, ...)
   if path == nil then return methods.lines(default_input, ...) end
   path = check_string(1, "lines", path)
@@ -205,6 +266,11 @@ function io.lines(path, ...)
   return line_iterator(file, true, ...), nil, nil, file
 end
 
+--- `io.input(file?)` → file
+--- The default input, after setting it to a handle, or to the file of that name.
+---
+--- Errors: the file can't be opened.
+--- Pledge: `fs:read` of the path, if there is one.
 function io.input(file)
   if file == nil then return default_input end
   if type(file) == "string" or type(file) == "number" then
@@ -216,6 +282,11 @@ function io.input(file)
   return default_input
 end
 
+--- `io.output(file?)` → file
+--- The default output, after setting it to a handle, or to the file of that name, which is emptied.
+---
+--- Errors: the file can't be opened.
+--- Pledge: `fs:write` of the path, if there is one.
 function io.output(file)
   if file == nil then return default_output end
   if type(file) == "string" or type(file) == "number" then
@@ -227,6 +298,11 @@ function io.output(file)
   return default_output
 end
 
+--- `io.close(file?)` → true
+--- As `file:close`, without a handle of the default output.
+---
+--- Errors: as `file:close`.
+--- Pledge: none.
 function io.close(file) return methods.close(file == nil and default_output or file) end
 
 --- The number of a default file, or the error that Lua gives.
@@ -234,10 +310,32 @@ local function default_number(file, what)
   return numbers[file] or error("default " .. what .. " file is closed", 3)
 end
 
+--- `io.flush()` → true
+--- As `file:flush` of the default output.
+---
+--- Errors: as `file:flush`; the default output is closed.
+--- Pledge: none.
 function io.flush() return support.outcome(door(FILE_FLUSH, default_number(default_output, "output"))) end
+
+--- `io.read(format, ...)` → value, ...
+--- As `file:read` of the default input, which is standard input at first. States that read it share it.
+---
+--- Errors: as `file:read`; the default input is closed.
+--- Pledge: none.
 function io.read(...) return read(2, default_number(default_input, "input"), ...) end
+
+--- `io.write(value, ...)` → file
+--- As `file:write` of the default output, which is standard output at first.
+---
+--- Errors: as `file:write`; the default output is closed.
+--- Pledge: none.
 function io.write(...) return write(default_output, default_number(default_output, "output"), ...) end
 
+--- `io.type(value)` → string
+--- `"file"`, `"closed file"`, or nil for what is no handle.
+---
+--- Errors: none.
+--- Pledge: none.
 function io.type(...)
   if select("#", ...) == 0 then error("bad argument #1 to 'type' (value expected)", 2) end
   if (...) == nil then return nil end

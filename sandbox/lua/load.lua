@@ -40,8 +40,20 @@ local function compile_text(source, name, mode, env)
   return compile(source, name, env)
 end
 
+--- # Loading code
+---
+--- As in Lua 5.5, for source text in Lus; there are no binary chunks and no native modules. A text counts against the
+--- limit `--source`. Modules are looked for along `package.path`, which is `./?.lus;./?.lua;./?/init.lus;./?/init.lua`
+--- at first: `require("a.b")` finds `a/b.lus`. Each state has its own `package.loaded`, so a module runs once in each state that
+--- requires it. `package.preload` and `package.searchers` are as in Lua; a searcher of native modules is not among them.
+
 local chunks = {}
 
+--- `load(chunk, name?, mode?, environment?)` → function
+--- Compiles a text, or the pieces that a function gives.
+---
+--- Errors: nil, message: what is wrong with the text.
+--- Pledge: `load`.
 function chunks.load(...)
   support.must(ALLOW_LOAD)
   local chunk, chunkname, mode, env = ...
@@ -64,6 +76,11 @@ local function load_path(path, mode, env)
   return compile_text(source, "@" .. path, mode, env)
 end
 
+--- `loadfile(path, mode?, environment?)` → function
+--- As `load`, for the text of a file.
+---
+--- Errors: nil, message: what is wrong with the text; the file can't be read.
+--- Pledge: `load`, and `fs:read` of the path.
 function chunks.loadfile(path, mode, ...)
   path = check_string(1, "loadfile", path)
   local env = globals
@@ -71,6 +88,11 @@ function chunks.loadfile(path, mode, ...)
   return load_path(path, mode == nil and "bt" or check_string(2, "loadfile", mode), env)
 end
 
+--- `dofile(path)` → value, ...
+--- Runs a file, and gives what it returns.
+---
+--- Errors: what is wrong with the text; the file can't be read; what it fails with.
+--- Pledge: `load`, and `fs:read` of the path.
 function chunks.dofile(path)
   local chunk, problem = load_path(check_string(1, "dofile", path), "t", globals)
   if not chunk then error(problem, 0) end
@@ -127,6 +149,12 @@ local function is_callable(value)
   return type(value) == "function" or metatable and raw.rawget(metatable, "__call") ~= nil
 end
 
+--- `package.searchpath(name, path, separator?, replacement?)` → path
+--- The first file along `path` that can be read: `?` stands for the name, in which each separator (`"."`) is
+--- replaced (by `"/"`).
+---
+--- Errors: nil, message: what was tried. A file that may not be looked at is named there with the pledge that it needs.
+--- Pledge: `fs:read` of each file that is looked for.
 function library.searchpath(...)
   local _, _, separator, replacement = ...
   local path = check_string(2, "searchpath", argument(2, ...))
@@ -162,6 +190,12 @@ library.searchers = {
   end,
 }
 
+--- `require(name)` → value, path
+--- The value of a module: that in `package.loaded`, or else what it returns when it is run.
+---
+--- Errors: there is no such module, with all that was tried; what is wrong with its text; what it fails with. Where a
+--- file on the way may not be looked at, the error is the denial: that the module is missing can't be known then.
+--- Pledge: `load`, and `fs:read` of each file that is looked for, up to the one that is found.
 function chunks.require(...)
   local name = check_string(1, "require", argument(1, ...))
   local value = loaded[name]

@@ -5,10 +5,22 @@ local error, select, concat, string_sub = raw.error, raw.select, raw.table_conca
 local collectgarbage = raw.collectgarbage
 local check_string, check_integer = support.check_string, support.check_integer
 
+--- # Other functions of Lua
+---
+--- All functions of Lua 5.5 that are not on this page are Lua's own, or do what Lua's own do within the limits that
+--- [architecture.md](architecture.md) names; none of them needs a pledge. `string.dump` and `package.loadlib` do not exist, nor
+--- does anything of `debug` but `debug.traceback`. `setmetatable` refuses `__gc`.
+
 local rare = {}
 
--- "@on" and "@off" are control messages, as in Lua; warnings are off at birth, as there.
 local warnings = false
+
+--- `warn(text, ...)`
+--- Writes `Lua warning: ` and the texts to the error output, if warnings are on: `warn("@on")` and `warn("@off")` switch them;
+--- they are off at first.
+---
+--- Errors: none.
+--- Pledge: none.
 function rare.warn(...)
   local count = select("#", ...)
   local parts = { ... }
@@ -42,6 +54,12 @@ local function note_param(name, value)
   return old
 end
 
+--- `collectgarbage(option?, ...)` → value
+--- `"collect"`, `"count"` and `"step"` are Lua's own. `"stop"`, `"restart"`, `"incremental"`, `"generational"` and `"param"`
+--- are noted and have no effect, as memory is the host's affair; they and `"isrunning"` give what was set.
+---
+--- Errors: another option.
+--- Pledge: none.
 function rare.collectgarbage(...)
   local option, argument, value = ...
   option = option == nil and "collect" or check_string(1, "collectgarbage", option)
