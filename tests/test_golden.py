@@ -1,6 +1,7 @@
 """Golden tests: each folder under tests/golden is a case, run by the installed command in that folder.
 
 command           the arguments of `luspool`, as a shell would split them
+directory         where it is run, relative to the case's folder (that one if absent)
 stdin             standard input (empty if absent)
 stdout            expected output; `stdout.unordered` instead: the same lines in any order
 stderr, status    expected diagnostics and exit status (nothing and 0 if absent); `$CASE` stands for the folder
@@ -29,7 +30,7 @@ def test_prints_what_the_case_says(case: Path) -> None:
     arguments = shlex.split((case / "command").read_text(encoding="utf-8"))
     done = subprocess.run(
         [sys.executable, "-m", "luspool", *arguments],
-        cwd=case,
+        cwd=case / expected(case, "directory").strip(),
         input=expected(case, "stdin"),
         capture_output=True,
         encoding="utf-8",
