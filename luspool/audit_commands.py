@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
+from io import TextIOWrapper
 
 import click
 
@@ -15,7 +17,12 @@ def audit() -> None:
 
     \b
     luspool audit scan main.lus
+    luspool audit report run.jsonl
     """
+    # What scripts are called may be beyond what the locale can write.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @audit.command(no_args_is_help=True)
@@ -41,3 +48,20 @@ def scan(scripts: tuple[str, ...], as_json: bool, strict_globals: bool) -> int:
         streams.say("luspool: " + fault.replace("\n", "\n  "))
     click.echo(show.as_json(result) if as_json else show.as_text(result))
     return result.fault_status or (errors.SCRIPT_ERROR if result.unknowns else errors.OK)
+
+
+@audit.command(no_args_is_help=True)
+@click.option("--json", "form", flag_value="json", help="For programs; docs/auditing.md describes it.")
+@click.option("--html", "form", flag_value="html", help="One page that needs nothing else.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def report(files: tuple[str, ...], form: str | None) -> int:
+    """Say what runs asked for and were given, from their audit logs.
+
+    \b
+    luspool audit report run.jsonl
+    luspool audit report --html run.jsonl > report.html
+    """
+    from .audit import report as reports  # noqa: PLC0415  as in `scan`
+
+    click.echo(reports.report(files, form or "text"))
+    return errors.OK

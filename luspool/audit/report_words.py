@@ -1,0 +1,37 @@
+"""How what a log tells is said to people, in whichever form. Texts are not made visible here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .log import Decided
+from .summary import RunSummary
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 state`, `2 states`."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def asked_text(decided: Decided) -> str:
+    """What was asked for, as a pledge would say it: `fs:read=/srv/a.csv`, `host:log`, `load`."""
+    value = decided.resolved if decided.resolved is not None else decided.value
+    if value is None:
+        return decided.permission
+    return f"{decided.permission}{':' if decided.permission == 'host' else '='}{value}"
+
+
+def where_text(decided: Decided) -> str:
+    """Where it was asked for."""
+    return decided.script if decided.line is None else f"{decided.script}:{decided.line}"
+
+
+def time_text(time: datetime) -> str:
+    """A time to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration_text(run: RunSummary) -> str:
+    """How long the run took, or was seen to take."""
+    seconds = max(0.0, (run.last - run.header.time).total_seconds())
+    return f"{seconds:.3f} s" if run.footer else f"{seconds:.3f} s and perhaps more"
