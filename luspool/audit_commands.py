@@ -10,6 +10,20 @@ import click
 
 from . import errors
 
+_PROGRAM = "luspool.program"
+"""Where a command finds in its context what stood behind `--`."""
+
+
+class _WithProgram(click.Command):
+    """Keeps what stands behind `--`, a script with its arguments, apart from the rest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_PROGRAM] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
 
 @click.group()
 def audit() -> None:
@@ -65,3 +79,46 @@ def report(files: tuple[str, ...], form: str | None) -> int:
 
     click.echo(reports.report(files, form or "text"))
     return errors.OK
+
+
+@audit.command(cls=_WithProgram, no_args_is_help=True)
+@click.option("-o", "--output", metavar="FILE", help="Write the policy there; paths beneath are then relative to it.")
+@click.option("--patterns", is_flag=True, help="Grant a pattern in the place of several files of one directory.")
+@click.option("--ignore-denials", is_flag=True, help="Leave out what was denied, rather than refuse.")
+@click.option("--verify", is_flag=True, help="Run SCRIPT under the policy, and fail if it is denied anything.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE... [-- SCRIPT [ARG]...]")
+@click.pass_context
+def derive(  # noqa: PLR0913  click passes each option by its name
+    context: click.Context,
+    files: tuple[str, ...],
+    output: str | None,
+    *,
+    patterns: bool,
+    ignore_denials: bool,
+    verify: bool,
+) -> int:
+    """Make the least policy that runs needed, from their audit logs.
+
+    It covers these runs, and no others.
+
+    \b
+    luspool audit derive run.jsonl
+    luspool audit derive -o team.toml --verify one.jsonl two.jsonl -- main.lus may.csv
+    """
+    program = context.meta.get(_PROGRAM, ())
+    if verify is not bool(program):
+        raise click.UsageError("--verify takes the program behind --, as in --verify -- main.lus may.csv")
+    from .audit.derived_file import Derivation  # noqa: PLC0415  as in `scan`
+    from .streams import StandardStreams  # noqa: PLC0415  likewise
+
+    streams = StandardStreams(nullcontext())
+    derivation = Derivation(files, output, ignores_denials=ignore_denials, patterns=patterns)
+    if output is None:
+        click.echo(derivation.text, nl=False)
+    else:
+        derivation.write(output)
+    for left_out in derivation.left_out:
+        streams.say(f"luspool: not granted, since no pledge can say it: {left_out}")
+    if verify:
+        streams.say(f"luspool: {derivation.verify(program)}")
+    return errors.SCRIPT_ERROR if derivation.left_out else errors.OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .log import Decided
+from .log import Decided, Pledged
 from .summary import RunSummary
 
 
@@ -21,9 +21,9 @@ def asked_text(decided: Decided) -> str:
     return f"{decided.permission}{':' if decided.permission == 'host' else '='}{value}"
 
 
-def where_text(decided: Decided) -> str:
+def where_text(record: Decided | Pledged) -> str:
     """Where it was asked for."""
-    return decided.script if decided.line is None else f"{decided.script}:{decided.line}"
+    return record.script if record.line is None else f"{record.script}:{record.line}"
 
 
 def time_text(time: datetime) -> str:

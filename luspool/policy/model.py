@@ -34,6 +34,8 @@ class Entry:
 
     pledge: Pledge
     place: Place = field(default=NOWHERE, compare=False)
+    comment: tuple[str, ...] = field(default=(), compare=False)
+    """For people, of what is made: the first line stands behind the entry (none if it is empty), the others below."""
 
     @property
     def argument(self) -> int | None:
@@ -70,6 +72,8 @@ class PolicyFile:
 
     sets: Mapping[str, PolicySet]
     default: str | None = None
+    comment: tuple[str, ...] = field(default=(), compare=False)
+    """For people, of what is made: lines at the top."""
 
     def with_extended(self, name: str) -> tuple[PolicySet, ...]:
         """A set and all that it extends, each once. KeyError where there is none of this name."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from .model import PolicyFile, PolicySet
+from ..permissions.decision import visible
+from .model import Entry, PolicyFile, PolicySet
 
 
 def write_policy(policy: PolicyFile) -> str:
     """The file as text, one pledge a line. ValueError for text that UTF-8 can't hold (stray bytes of a file name)."""
-    lines = [f"default = {_string(policy.default)}\n"] if policy.default is not None else []
+    lines = ["".join(f"{_comment(line)}\n" for line in policy.comment)] if policy.comment else []
+    lines += [f"default = {_string(policy.default)}\n"] if policy.default is not None else []
     for name, content in policy.sets.items():
         lines.append("\n".join([f"[set.{name}]", *_set_lines(content)]) + "\n")
         if content.limits:
@@ -23,14 +25,24 @@ def write_policy(policy: PolicyFile) -> str:
 def _set_lines(content: PolicySet) -> Iterator[str]:
     if content.extends:
         yield f"extends = [{', '.join(map(_string, content.extends))}]"
-    yield from _array("pledge", (str(entry.pledge) for entry in content.pledges))
-    yield from _array("allow", (str(entry.pledge) for entry in content.allowed))
+    yield from _array("pledge", content.pledges)
+    yield from _array("allow", content.allowed)
 
 
-def _array(key: str, texts: Iterable[str]) -> Iterator[str]:
-    items = [f"    {_string(text)}," for text in texts]
+def _array(key: str, entries: Iterable[Entry]) -> Iterator[str]:
+    items = [line for entry in entries for line in _entry_lines(entry)]
     if items:
         yield "\n".join([f"{key} = [", *items, "]"])
+
+
+def _entry_lines(entry: Entry) -> Iterator[str]:
+    behind, *below = entry.comment or ("",)
+    yield f"    {_string(str(entry.pledge))}," + (f"  {_comment(behind)}" if behind else "")
+    yield from (f"    {_comment(line)}" for line in below)
+
+
+def _comment(text: str) -> str:
+    return f"# {visible(text)}".rstrip()
 
 
 def _string(text: str) -> str:

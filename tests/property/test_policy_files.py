@@ -2,7 +2,7 @@
 
 import tomllib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luspool.limit_options import LIMIT_OPTIONS
@@ -24,10 +24,15 @@ def is_pledge(text: str) -> bool:
 
 paths = st.text("ab/ü\"'\\*?=.#\u202e\U0001f600", min_size=1).map("fs:read=./".__add__).filter(is_pledge)
 permissions = st.sampled_from(["load", "fs", "env=HOME", "host:log", "fs:write=arg:3", "all"]) | paths
-entries = (permissions | st.sampled_from(["seal", "~fs=arg:1", "~env", "~exec=x"])).map(
-    lambda text: Entry(Pledge.parse(text, command_line=True))
-)
-allowed = permissions.map(lambda text: Entry(Pledge.parse(text, command_line=True)))
+comments = st.lists(st.text(max_size=5) | st.sampled_from(["]\n[set.x]", "\udcff\x1b", "# \\"]), max_size=3).map(tuple)
+
+
+def entries_of(texts):
+    return st.builds(lambda text, lines: Entry(Pledge.parse(text, command_line=True), comment=lines), texts, comments)
+
+
+entries = entries_of(permissions | st.sampled_from(["seal", "~fs=arg:1", "~env", "~exec=x"]))
+allowed = entries_of(permissions)
 
 
 @st.composite
@@ -48,15 +53,16 @@ def policies(draw):
         extends = draw(st.lists(st.sampled_from(list(sets)), unique=True)) if sets else []
         given_, allows = draw(st.lists(entries, max_size=5)), draw(st.lists(allowed, max_size=3))
         sets[name] = PolicySet(tuple(extends), tuple(given_), tuple(allows), draw(limits()))
-    return PolicyFile(sets, draw(st.none() | st.sampled_from(list(sets))))
+    return PolicyFile(sets, draw(st.none() | st.sampled_from(list(sets))), draw(comments))
 
 
 @given(policies())
 def test_what_is_written_is_read_back(policy):
-    """Writing a policy and reading the text gives the same policy."""
+    """Writing a policy and reading the text gives the same policy, whatever its comments say."""
     assert read_policy(write_policy(policy).encode(), "p.toml") == policy
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text("[]{}=.,\"'\\#set \nabpledg123:-", max_size=60).map(str.encode))
 def test_any_bytes_are_a_policy_or_an_error_with_a_place_in_them(data):
     """Whatever a file holds is read, or is one error at a line and column that the file has."""

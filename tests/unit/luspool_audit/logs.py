@@ -92,9 +92,13 @@ class LogMaker:
         return sum(line["count"] for line in self.lines if line.get("decision") == decision)
 
 
-def small_log(**header: Any) -> LogMaker:
-    """A root with one worker: two files are read, one twice, and one is denied."""
+def running_log(**header: Any) -> LogMaker:
+    """A root with one worker: two files are read, one twice, and a variable is denied. There is no footer yet."""
     log = LogMaker(**header).state().decision("load").decision("fs:read", "/srv/w.lus", line=2)
     log.state(2, 1).decision("fs:read", "/srv/a.csv", state=2, script="w.lus", count=2)
-    log.denial("env", "HOME", resolved=None, state=2, script="w.lus", line=3)
-    return log.end(2, "denied").end().footer(77)
+    return log.denial("env", "HOME", resolved=None, state=2, script="w.lus", line=3).end(2, "denied").end()
+
+
+def small_log(**header: Any) -> LogMaker:
+    """The whole log of that run."""
+    return running_log(**header).footer(77)

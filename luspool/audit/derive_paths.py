@@ -1,0 +1,144 @@
+"""Paths that were used, as the values of pledges, with comments on whatever these grant beyond them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, TypeAlias
+
+from ..permissions.paths import escape
+from ..policy.model import ARGUMENT_WORD
+from .report_words import counted
+
+OFFER_LEAST: Final = 3
+"""Files of one directory for which a pattern is offered; guessed: fewer are as well read one by one."""
+_UNSAYABLE: Final = "?"
+"""In a pattern, for a character that a pledge can't have."""
+
+Value: TypeAlias = "tuple[str, tuple[str, ...]]"
+"""The value of a pledge, and the comment on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A real path that was used, and how often and where, in words."""
+
+    path: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathText:
+    """Writes paths and patterns into a policy that will lie in the directory `base`; None: anywhere."""
+
+    base: str | None
+
+    def text(self, value: str) -> str:
+        """A canonical value, relative to the policy if it lies beneath."""
+        if self.base is None:
+            return value
+        base = escape(self.base)
+        if value == base:
+            return "."
+        rest = value.removeprefix(f"{base.rstrip('/')}/")
+        is_pattern_without_directory = not set("*?").isdisjoint(rest.split("/")[0])
+        # And `arg:1` is no file.
+        return f"./{rest}" if is_pattern_without_directory or rest.startswith(ARGUMENT_WORD) else rest
+
+    def of_path(self, path: str, behind: str = "") -> str:
+        """The value that stands for a path, and for what lies `behind` it."""
+        return self.text("".join(char if char.isprintable() else _UNSAYABLE for char in escape(path)) + behind)
+
+
+def arranged(permission: str, found: Sequence[Found], paths: PathText, *, patterns: bool) -> Iterator[Value]:
+    """Values of `permission` that grant these paths. With `patterns`, offers are granted rather than told."""
+    within = _within(found)
+    beneath: dict[str, list[Found]] = {}
+    for each in found:
+        if each.path in within:
+            beneath.setdefault(within[each.path], []).append(each)
+    top = sorted((each for each in found if each.path not in within), key=lambda each: os.path.split(each.path))
+    for directory, group in groupby(top, lambda each: os.path.dirname(each.path)):
+        files = []
+        for each in group:
+            if each.path in beneath or _is_directory(each.path):
+                yield paths.of_path(each.path), _of_directory(each, beneath.get(each.path, ()), paths)
+            else:
+                files.append(each)
+        offer = _offered(directory, files, paths)
+        values = [(paths.of_path(each.path), _of_file(each)) for each in files]
+        if offer is None:
+            yield from values
+        elif patterns:
+            yield _with_pattern(offer, values)
+        else:
+            yield from _with_offer(permission, offer, values)
+
+
+def _of_directory(directory: Found, beneath: Sequence[Found], paths: PathText) -> tuple[str, ...]:
+    used = sorted(beneath, key=lambda each: each.path)
+    return (
+        f"a directory, with all beneath it; {directory.note}",
+        *(f"  used beneath: {paths.of_path(each.path)}, {each.note}" for each in used),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A pattern that would grant some files, and what else it would."""
+
+    pattern: str
+    more: str
+
+
+def _offered(directory: str, files: Sequence[Found], paths: PathText) -> _Offer | None:
+    if len(files) < OFFER_LEAST or directory == "/":
+        return None
+    ends = {os.path.splitext(each.path)[1] for each in files}
+    end = ends.pop() if len(ends) == 1 else ""
+    if end and end.isprintable():
+        return _Offer(paths.of_path(directory, f"/*{escape(end)}"), "all that is named so beneath that directory")
+    return _Offer(paths.of_path(directory), "all else beneath that directory")
+
+
+def _with_pattern(offer: _Offer, values: Sequence[Value]) -> Value:
+    used = (f"  used: {value}, {comment[0]}" for value, comment in values)
+    return offer.pattern, (f"in the place of {counted(len(values), 'file')}, with {offer.more}", *used)
+
+
+def _with_offer(permission: str, offer: _Offer, values: Sequence[Value]) -> Iterator[Value]:
+    *first, (value, comment) = values
+    yield from first
+    offered = (
+        f'offered: "{permission}={offer.pattern}" would grant these {counted(len(values), "file")}, with {offer.more}'
+    )
+    yield value, (*comment, offered)
+
+
+def _of_file(found: Found) -> tuple[str, ...]:
+    if found.path.isprintable():
+        return (found.note,)
+    return (f"each {_UNSAYABLE} stands for any character; {found.note}",)
+
+
+def _within(found: Sequence[Found]) -> dict[str, str]:
+    """Of the paths that lie beneath another one of these: the topmost that they lie beneath."""
+    all_paths = {each.path for each in found}
+    within = {}
+    for path in all_paths:
+        above, topmost = os.path.dirname(path), None
+        while above not in ("", "/"):
+            topmost = above if above in all_paths else topmost
+            above = os.path.dirname(above)
+        if topmost is not None:
+            within[path] = topmost
+    return within
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return os.path.isdir(path)
+    except ValueError:  # no name that the system could have
+        return False
