@@ -122,3 +122,43 @@ def derive(  # noqa: PLR0913  click passes each option by its name
     if verify:
         streams.say(f"luspool: {derivation.verify(program)}")
     return errors.SCRIPT_ERROR if derivation.left_out else errors.OK
+
+
+@audit.command(no_args_is_help=True)
+@click.option("--policy", metavar="FILE[:NAME]", help="What the scripts are to stay within.")
+@click.option(
+    "--against", metavar="OLD", help="Say what differs: from older scripts, or without PATH, an older policy."
+)
+@click.option("--allow-unknown", is_flag=True, help="Succeed also where not all that can be asked for is known.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; docs/auditing.md describes it.")
+@click.option("--strict-globals", is_flag=True, help="As of `run`.")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+def check(  # noqa: PLR0913  click passes each option by its name
+    paths: tuple[str, ...],
+    policy: str | None,
+    against: str | None,
+    *,
+    allow_unknown: bool,
+    as_json: bool,
+    strict_globals: bool,
+) -> int:
+    """Compare scripts, from their text, with a policy or with older ones; or two policies. Nothing is run.
+
+    PATH is a script, or a directory of them. The exit status is 1 if they can ask for more than the policy allows, or
+    than the older ones.
+
+    \b
+    luspool audit check --policy team.toml main.lus
+    luspool audit check --against ../released/main.lus main.lus
+    luspool audit check --policy team.toml --against ../released/team.toml
+    """
+    from .audit import check_show  # noqa: PLC0415  as in `scan`
+    from .audit.check_request import check as carry_out  # noqa: PLC0415  likewise
+    from .streams import StandardStreams  # noqa: PLC0415  likewise
+
+    result = carry_out(paths, policy, against, strict_globals=strict_globals)
+    streams = StandardStreams(nullcontext())
+    for fault in result.found.faults if result.found else ():
+        streams.say("luspool: " + fault.replace("\n", "\n  "))
+    click.echo(check_show.as_json(result) if as_json else check_show.as_text(result))
+    return result.status(allows_unknown=allow_unknown)

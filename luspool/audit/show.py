@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..permissions.decision import visible
 from .findings import Place, ScanResult, Unknown, Use
+from .report_words import counted
 
 JSON_VERSION: Final = 1
 _PLACES_SHOWN: Final = 3
@@ -19,24 +20,8 @@ def as_json(result: ScanResult) -> str:
     data = {
         "v": JSON_VERSION,
         "scripts": list(result.scripts),
-        "permissions": [
-            {
-                "permission": permission,
-                "value": value,
-                "pledge": uses[0].pledge,
-                "uses": [{**_place(use.place), "function": use.function} for use in uses],
-            }
-            for (permission, value), uses in _grouped(result.uses)
-        ],
-        "unknown": [
-            {
-                **_place(unknown.place),
-                "what": unknown.what,
-                "why": unknown.why,
-                "permissions": list(unknown.permissions) or None,
-            }
-            for unknown in _sorted(result.unknowns)
-        ],
+        "permissions": [uses_data(uses) for uses in grouped(result.uses)],
+        "unknown": [unknown_data(unknown) for unknown in in_order(result.unknowns)],
         "faults": list(result.faults),
     }
     return json.dumps(data, indent=2)
@@ -44,50 +29,70 @@ def as_json(result: ScanResult) -> str:
 
 def as_text(result: ScanResult) -> str:
     """Lines in columns."""
-    permissions = [
-        (uses[0].pledge or f"{permission}: {value}", _shown_places(uses))
-        for (permission, value), uses in _grouped(result.uses)
-    ]
-    unknowns = [
-        (str(unknown.place), unknown.what, _at_most(unknown), unknown.why) for unknown in _sorted(result.unknowns)
-    ]
-    lines = [f"Looked at {_counted(len(result.scripts), 'script')}: {', '.join(result.scripts)}"]
-    lines += ["", "Permissions that can be asked for:", *_columns(permissions)] if permissions else []
-    lines += ["", "Not known:", *_columns(unknowns)] if unknowns else []
+    permissions = [(asked_for(uses), shown_places(uses)) for uses in grouped(result.uses)]
+    unknowns = [unknown_words(unknown) for unknown in in_order(result.unknowns)]
+    lines = [looked_at(result.scripts)]
+    lines += ["", "Permissions that can be asked for:", *columns(permissions)] if permissions else []
+    lines += ["", "Not known:", *columns(unknowns)] if unknowns else []
     if not permissions and not unknowns:
         lines += ["", "No permissions can be asked for."]
     return "\n".join(map(visible, lines))
 
 
-def _grouped(uses: Sequence[Use]) -> list[tuple[tuple[str, str | None], list[Use]]]:
+# --- parts, which other reports have, too ----------------------------------------------------------------------------
+
+
+def grouped(uses: Sequence[Use]) -> list[list[Use]]:
     """Uses by what they ask for, both in a fixed order and each once."""
-    found: dict[tuple[str, str | None, str | None], list[Use]] = {}
+    found: dict[tuple[str, str, str], list[Use]] = {}
     for use in dict.fromkeys(uses):
         # What a script pledges may be a pattern, and is then no path of the same text.
-        found.setdefault((use.permission, use.value, use.pledge), []).append(use)
-    keys = sorted(found, key=lambda key: (key[0], key[1] or "", key[2] or ""))
-    return [((key[0], key[1]), sorted(found[key], key=lambda use: (use.place, use.function))) for key in keys]
+        found.setdefault((use.permission, use.value or "", use.pledge or ""), []).append(use)
+    return [sorted(found[key], key=lambda use: (use.place, use.function)) for key in sorted(found)]
 
 
-def _sorted(unknowns: Sequence[Unknown]) -> list[Unknown]:
+def in_order(unknowns: Sequence[Unknown]) -> list[Unknown]:
+    """In a fixed order, each once."""
     return sorted(dict.fromkeys(unknowns), key=lambda unknown: (unknown.place, unknown.what, unknown.why))
 
 
-def _place(place: Place) -> dict[str, Any]:
-    return {"script": place.script, "line": place.line, "column": place.column}
+def uses_data(uses: Sequence[Use]) -> dict[str, Any]:
+    """One of `grouped`, for JSON."""
+    places = [{**_place(use.place), "function": use.function} for use in uses]
+    return {"permission": uses[0].permission, "value": uses[0].value, "pledge": uses[0].pledge, "uses": places}
 
 
-def _shown_places(uses: Sequence[Use]) -> str:
+def unknown_data(unknown: Unknown) -> dict[str, Any]:
+    """For JSON."""
+    permissions = list(unknown.permissions) or None
+    return {**_place(unknown.place), "what": unknown.what, "why": unknown.why, "permissions": permissions}
+
+
+def asked_for(uses: Sequence[Use]) -> str:
+    """What one of `grouped` asks for: a pledge, if one can say it."""
+    use = uses[0]
+    return use.pledge or f"{use.permission}: {use.value}"
+
+
+def shown_places(uses: Sequence[Use]) -> str:
+    """The first places of one of `grouped`."""
     shown = [f"{use.function} at {use.place}" for use in uses[:_PLACES_SHOWN]]
     more = len(uses) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _at_most(unknown: Unknown) -> str:
-    return ", ".join(unknown.permissions) or "anything"
+def unknown_words(unknown: Unknown) -> tuple[str, ...]:
+    """Where, what, what it can be at most, and why, for `columns`."""
+    return str(unknown.place), unknown.what, ", ".join(unknown.permissions) or "anything", unknown.why
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def looked_at(scripts: Sequence[str]) -> str:
+    """Which scripts were read, in words."""
+    return f"Looked at {counted(len(scripts), 'script')}: {', '.join(scripts)}"
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of these, made visible, in columns."""
     rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -95,5 +100,5 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+def _place(place: Place) -> dict[str, Any]:
+    return {"script": place.script, "line": place.line, "column": place.column}

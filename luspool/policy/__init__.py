@@ -2,10 +2,10 @@
 
 The modules, each on those before it: `positions` (where each key and value of a TOML text stands), `document` (a text
 as data with positions, and errors that show them), `model` (what a policy file says), `read` and `write` (between the
-two), `apply` (what one set of a file means for one run). Only `open_policy` touches the file system.
+two), `apply` (what one set of a file means for one run). Only `apply` touches the file system.
 """
 
-from .apply import AppliedPolicy, open_policy
+from .apply import AppliedPolicy, open_policy, open_sets, strictest_limits
 from .document import PolicyError
 from .model import Entry, LimitEntry, Place, PolicyFile, PolicySet
 from .read import read_policy
@@ -20,6 +20,8 @@ __all__ = [
     "PolicyFile",
     "PolicySet",
     "open_policy",
+    "open_sets",
     "read_policy",
+    "strictest_limits",
     "write_policy",
 ]

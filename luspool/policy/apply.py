@@ -77,6 +77,14 @@ def open_policy(chosen: str, arguments: Sequence[bytes]) -> AppliedPolicy:
     return _Binder(name, data, path, arguments).apply(policy, _choose(policy, set_name, name))
 
 
+def open_sets(chosen: str) -> tuple[PolicySet, ...]:
+    """The set that `FILE[:NAME]` chooses and all that it extends, as they are written. UsageError; PolicyError."""
+    name, set_name = _split(chosen)
+    _, data = _read(name)
+    policy = read_policy(data, name)
+    return policy.with_extended(_choose(policy, set_name, name))
+
+
 def _split(chosen: str) -> tuple[str, str]:
     file, colon, name = chosen.rpartition(":")
     return (file, name) if colon and "/" not in name else (chosen, "")
@@ -117,7 +125,7 @@ class _Binder:
 
     def apply(self, policy: PolicyFile, name: str) -> AppliedPolicy:
         sets = policy.with_extended(name)
-        limits = _strictest(sets)
+        limits = strictest_limits(sets)
         return AppliedPolicy(
             f"{self._name}:{name}",
             self._path,
@@ -157,7 +165,8 @@ class _Binder:
         return PolicyError(self._name, line, column, problem, self._lines[line - 1])
 
 
-def _strictest(sets: Sequence[PolicySet]) -> dict[str, LimitEntry]:
+def strictest_limits(sets: Sequence[PolicySet]) -> dict[str, LimitEntry]:
+    """Of each limit that sets state, the least, by the names of their options."""
     found: dict[str, LimitEntry] = {}
     for option in LIMIT_OPTIONS:
         stated = [each.limits[option.name] for each in sets if option.name in each.limits]
