@@ -36,8 +36,16 @@ class RunResult:
 class Audience:
     """Takes what a program says (see `supervisor.Listener`), and makes a `RunResult` of it."""
 
-    def __init__(self, name: str, limits: Limits, stdin: bytes, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        stdin: bytes,
+        started: Callable[[], None],
+        record: Callable[[wire.Record], None],
+    ) -> None:
         self.started = started
+        self.record = record
         self._name = name
         self._limits = limits
         self._stdin = memoryview(stdin)

@@ -1,7 +1,7 @@
 """The entry point of the command `luspool`.
 
-Starting a host process takes longer than anything else in a short run, so `run` starts one first of all, and everything
-that is slow to import (click, above all) is imported while it gets ready.
+Starting a host process takes longer than anything else in a short run, so commands that run a script start one first of
+all, and everything that is slow to import (click, above all) is imported while it gets ready.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _status() -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
-    if arguments[:1] != ["run"]:
+    if arguments[:1] != ["run"] and arguments[:2] != ["audit", "observe"]:
         from .commands import invoke  # noqa: PLC0415  see the module
 
         return invoke(arguments, None)

@@ -5,27 +5,21 @@ Only `cli` imports this, after it has started a host process: importing click ta
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import wraps
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
 
 from . import __version__, errors
-from .audit_commands import audit
+from .audit_commands import audit as audit_group
 from .errors import UsageError
-from .hosts import MAX_HOSTS
 from .interrupts import Interrupts
-from .limit_options import LIMIT_OPTIONS, limits_from, parse_slice
-from .scheduler.limits import Limits
+from .run_options import RunCommand, once, run_options, strict_globals_option, verbosity_options
 from .scheduler.process import HostProcess
-from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
-from .scheduler.units import format_duration
 
-MAX_THREADS = 512
-"""More executors than any machine of today has processors; beyond, threads only cost memory."""
+if TYPE_CHECKING:
+    from .run import RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +31,7 @@ class Prepared:
 
 
 def invoke(arguments: Sequence[str], prepared: Prepared | None) -> int:
-    """Carry out a command line; its exit status. `prepared` is needed by `run` alone. UsageError."""
+    """Carry out a command line; its exit status. `prepared` is for those that run a script. UsageError."""
     try:
         status = _luspool.main(list(arguments), prog_name="luspool", standalone_mode=False, obj=prepared)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -52,74 +46,9 @@ def invoke(arguments: Sequence[str], prepared: Prepared | None) -> int:
     return status if isinstance(status, int) else errors.OK
 
 
-def _verbosity(command: Callable[..., int]) -> Callable[..., int]:
-    quiet = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="One line for each error.")
-    verbose = click.option("-v", "--verbose", "verbosity", flag_value=1, type=int, help="Say also what is done.")
-    return quiet(verbose(command))
-
-
-def _strict_globals(command: Callable[..., int]) -> Callable[..., int]:
-    text = "After a `global` declaration undeclared names are errors, as in Lua 5.5."
-    return click.option("--strict-globals", is_flag=True, help=text)(command)
-
-
-def _read(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """For an option whose value `parse` reads; its ValueError says what can be written."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-        try:
-            return None if text is None else parse(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return read
-
-
-def _once(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """For an option that means something else than its last value if it is repeated."""
-    if len(values) > 1:
-        raise click.BadParameter("given more than once; a set of a policy may extend others")
-    return values[0] if values else None
-
-
-class _LimitOption(click.Option):
-    """An option that help lists among the limits (see `_RunCommand`)."""
-
-
-class _RunCommand(click.Command):
-    """Shows the limits in a section of their own."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        limits = [param for param in options if isinstance(param, _LimitOption)]
-        others = [param for param in options if param not in limits]
-        for title, group in (("Options", others), ("Limits, or `unlimited`", limits)):
-            with formatter.section(title):
-                formatter.write_dl([record for param in group if (record := param.get_help_record(ctx)) is not None])
-
-
-def _limits(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command all limits as options. It gets those that were given as `limits`, a number by each name."""
-    defaults = Limits()
-    names = {option.name.replace("-", "_"): option.name for option in LIMIT_OPTIONS}
-
-    @wraps(command)
-    def collected(**arguments: Any) -> int:  # noqa: ANN401  whatever click passes
-        given = {name: arguments.pop(parameter) for parameter, name in names.items()}
-        return command(limits={name: value for name, value in given.items() if value is not None}, **arguments)
-
-    decorated: Callable[..., int] = collected
-    for option in reversed(LIMIT_OPTIONS):
-        text = f"{option.help} [{option.unit.format(option.get(defaults))}]"
-        flag = click.option(
-            f"--{option.name}",
-            cls=_LimitOption,
-            callback=_read(option.parse),
-            metavar=option.unit.metavar,
-            help=text,
-        )
-        decorated = flag(decorated)
-    return decorated
+_audit_option = click.option(
+    "--audit", metavar="FILE", envvar="LUSPOOL_AUDIT", help="Record every decision about a permission in a file."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -134,66 +63,17 @@ def _luspool() -> None:
     """
 
 
-@_luspool.command(cls=_RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
-@click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
-@click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let the script pledge it. Repeatable.")
-@click.option("--policy", metavar="FILE[:NAME]", callback=_once, multiple=True, help="Pledges and limits of a file.")
+@_luspool.command(cls=RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@run_options
+@_audit_option
 @click.option(
-    "--hosts",
-    type=click.IntRange(1, MAX_HOSTS),
-    envvar="LUSPOOL_HOSTS",
-    metavar="N",
-    help="Run the script and its workers in N processes. [1]",
+    "--shadow",
+    metavar="FILE[:NAME]",
+    callback=once,
+    multiple=True,
+    help="Record also what this policy would have decided.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(1, MAX_THREADS),
-    envvar="LUSPOOL_THREADS",
-    metavar="N",
-    help="Serve states with N threads in each process; as many as there are processors for all together.",
-)
-@click.option(
-    "--placement",
-    type=click.Choice(["near", "spread"]),
-    default="near",
-    envvar="LUSPOOL_PLACEMENT",
-    help="Where workers start: near their creators if there is room, or each in the next process. [near]",
-)
-@click.option(
-    "--wall",
-    type=click.Choice(["strict", "best-effort", "off"]),
-    envvar="LUSPOOL_WALL",
-    help="What the operating system adds around scripts: all of it or an error, what there is, or nothing. "
-    "[strict where the system can]",
-)
-@click.option(
-    "--slice",
-    "slice_nanoseconds",
-    callback=_read(parse_slice),
-    metavar="TIME",
-    help=f"How long a state runs while others wait; 0: to its end. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
-)
-@_strict_globals
-@_verbosity
-@_limits
-@click.argument("script", metavar="SCRIPT")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]...")
-def run(  # noqa: PLR0913  click passes each option by its name
-    *,
-    script: str,
-    arguments: tuple[str, ...],
-    held: tuple[str, ...],
-    ceiling: tuple[str, ...],
-    policy: str | None,
-    hosts: int | None,
-    threads: int | None,
-    placement: str,
-    wall: str | None,
-    slice_nanoseconds: int | None,
-    limits: dict[str, int],
-    strict_globals: bool,
-    verbosity: int | None,
-) -> int:
+def run(*, options: RunOptions, audit: str | None, shadow: str | None) -> int:
     """Run a script, with nothing permitted but what is pledged.
 
     Everything behind SCRIPT is the script's own: it gets these words as strings in `...`. SCRIPT may be `-` for
@@ -217,37 +97,50 @@ def run(  # noqa: PLR0913  click passes each option by its name
     luspool run --timeout 5s --memory 16M main.lus
     luspool run --policy team.toml:report main.lus may.csv
     """
-    from .run import RunOptions, run_program  # noqa: PLC0415  each command imports what it needs: people wait for it
+    from .run import AuditOptions  # noqa: PLC0415  each command imports what it needs: people wait for it
 
-    words = tuple(map(os.fsencode, arguments))
-    applied = None
-    if policy is not None:
+    compared = None
+    if shadow is not None:
+        if audit is None:
+            raise UsageError("--shadow needs --audit FILE, where what it would have decided is recorded")
         from .policy import open_policy  # noqa: PLC0415  as above
 
-        applied = open_policy(policy, words)
-    options = RunOptions(
-        script,
-        words,
-        held,
-        ceiling,
-        hosts or 1,
-        threads or max(1, len(os.sched_getaffinity(0)) // (hosts or 1)),
-        DEFAULT_SLICE_NANOSECONDS if slice_nanoseconds is None else slice_nanoseconds,
-        limits_from(applied.stricter(limits) if applied else limits),
-        strict_globals,
-        placement == "spread",
-        wall or "",
-        verbosity or 0,
-        applied,
-    )
+        compared = open_policy(shadow, options.arguments)
+    return _run(replace(options, audit=None if audit is None else AuditOptions(audit, shadow=compared)))
+
+
+@audit_group.command(cls=RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@run_options
+@_audit_option
+def observe(*, options: RunOptions, audit: str | None) -> int:
+    """Run a script and record what it asks for, allowing all of it that may be allowed.
+
+    What `-P` grants and what `--allow` would let the script pledge are allowed alike; the log tells them apart.
+    Without `--allow`, that is `load` and `fs:read` of the working directory. What lies beyond is denied, and
+    recorded too. Nothing else is different from `run`. The log is `audit.jsonl`, if no other file is named.
+
+    \b
+    luspool audit observe main.lus
+    luspool audit observe --allow all --audit may.jsonl main.lus may.csv
+    """
+    from .run import AuditOptions  # noqa: PLC0415  as in `run`
+
+    if not options.ceiling and not (options.policy and options.policy.ceiling):
+        options = replace(options, ceiling=("load", "fs:read=."))
+    return _run(replace(options, audit=AuditOptions(audit or "audit.jsonl", observes=True)))
+
+
+def _run(options: RunOptions) -> int:
+    from .run import run_program  # noqa: PLC0415  as in `run`
+
     prepared = click.get_current_context().find_object(Prepared)
-    assert prepared is not None  # noqa: S101  for the type checker: `cli` prepares for `run`
+    assert prepared is not None  # noqa: S101  for the type checker: `cli` prepares for the commands that need it
     return run_program(options, prepared.host, prepared.interrupts)
 
 
 @_luspool.command(no_args_is_help=True)
-@_strict_globals
-@_verbosity
+@strict_globals_option
+@verbosity_options
 @click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...")
 def check(scripts: tuple[str, ...], strict_globals: bool, verbosity: int | None) -> int:
     """Say whether scripts are well formed, without running them.
@@ -276,4 +169,4 @@ def doctor(as_json: bool) -> int:
     return errors.OK
 
 
-_luspool.add_command(audit)
+_luspool.add_command(audit_group)

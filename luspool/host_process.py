@@ -58,6 +58,9 @@ class EventSender:
         for start in pieces:
             self._send(wire.Output(stream, data[start : start + wire.OUTPUT_PIECE]))
 
+    def record(self, state: StateId, rows: bytes) -> None:
+        self.send(wire.Record(state, rows))
+
     def want_input(self) -> None:
         self.send(wire.WantInput())
 
@@ -193,6 +196,7 @@ class _Process:
             arguments=request.values or codec.encode(*request.arguments),
             pledges=request.pledge_set(),
             strict_globals=request.strict_globals,
+            audit=request.audit_plan(),
         )
         factory = Sandbox(request.environment()).new_state
         if message.host:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from .permissions import PledgeSet, from_wire, to_wire
+from .permissions import Audit, PledgeSet, from_wire, to_wire
 from .scheduler import records
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -27,6 +27,10 @@ class Request:
     pledges: str
     strict_globals: bool
     wall: str
+    audit: str = ""
+    """"": nothing is recorded. "enforce", "observe": see `Audit`."""
+    shadow: str = ""
+    """As `pledges`: the set that they are compared with, if there is one."""
     values: bytes = b""
     """The arguments in the message codec's form, where they are other values than byte strings; instead of these."""
     variables: tuple[str, ...] = ()
@@ -43,11 +47,21 @@ class Request:
         strict_globals: bool,
         wall: str = "",
         environment: Mapping[str, str] = _NOTHING,
+        audit: Audit | None = None,
     ) -> Request:
         """Of `environment` goes along only what the program might ever read."""
         named = [item for item in environment.items() if pledges.may_ever_allow("env", item[0])]
-        variables = tuple(text for item in named for text in item)
-        return cls(path, source, arguments, json.dumps(to_wire(pledges)), strict_globals, wall, variables=variables)
+        return cls(
+            path,
+            source,
+            arguments,
+            json.dumps(to_wire(pledges)),
+            strict_globals,
+            wall,
+            audit="" if audit is None else "observe" if audit.observes else "enforce",
+            shadow=json.dumps(to_wire(audit.shadow)) if audit and audit.shadow else "",
+            variables=tuple(text for item in named for text in item),
+        )
 
     def pack(self) -> bytes:
         """For the way to a host."""
@@ -61,6 +75,14 @@ class Request:
     def environment(self) -> Mapping[str, str]:
         """ValueError for a name without a value."""
         return dict(zip(self.variables[::2], self.variables[1::2], strict=True))
+
+    def audit_plan(self) -> Audit | None:
+        """ValueError when `audit` and `shadow` do not describe any."""
+        if not self.audit:
+            return None
+        if self.audit not in ("enforce", "observe"):
+            raise ValueError(f"no audit {self.audit!r}")
+        return Audit(self.audit == "observe", from_wire(json.loads(self.shadow)) if self.shadow else None)
 
     def pledge_set(self) -> PledgeSet:
         """ValueError when `pledges` does not describe one."""

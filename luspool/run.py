@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,8 @@ from .errors import UsageError, is_debugging
 from .hosts import open_hosts
 from .interrupts import Interrupts
 from .limit_options import NO_PLACES, how_to_raise, with_flag
-from .permissions import Origin, Pledge, PledgeError, PledgeSet, Rule
+from .own_files import warnings_about
+from .permissions import Audit, Origin, Pledge, PledgeError, PledgeSet, Rule
 from .request import Request
 from .scheduler import wire
 from .scheduler.limits import Excess, Limits
@@ -24,7 +26,8 @@ from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
 from .verdict import Verdict
 
-if TYPE_CHECKING:  # only who has a policy waits for its reader
+if TYPE_CHECKING:  # only who has a policy waits for its reader, and only who has a log for its writer
+    from .audit.record import AuditLog
     from .policy import AppliedPolicy
 
 ARGUMENTS_LIMIT = 65_535
@@ -36,6 +39,26 @@ OWN_VARIABLES: Final = "LUSPOOL_"
 DEADLINE_GRACE_SECONDS: Final = WAITING_GRACE / 1e9 + 1
 """How long after a program's time is over its host may take to say so, before the run is ended over its head: longer
 than the host itself waits for a step that does not return, since it can say why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """The log that a run leaves, in `file`.
+
+    `observes`: what lies within the ceiling is allowed, whether or not it is held. `shadow`: a policy that decisions
+    are compared with.
+    """
+
+    file: str
+    observes: bool = False
+    shadow: AppliedPolicy | None = None
+
+    def plan(self, pledges: PledgeSet) -> tuple[PledgeSet, Audit]:
+        """The pledges that the root of such a run gets, where `pledges` were asked for, and what is compared."""
+        if self.observes:
+            return pledges.holding_all(), Audit(observes=True, shadow=pledges)
+        shadow = self.shadow
+        return pledges, Audit(shadow=PledgeSet.root(shadow.held, shadow.ceiling) if shadow else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,7 @@ class RunOptions:
     verbosity: int
     """Below 0: one line for each error. Above 0: also what is run, and how."""
     policy: AppliedPolicy | None = None
+    audit: AuditOptions | None = None
 
     def limit_places(self) -> Mapping[str, str]:
         """Where the limits were set that the policy decides (see `with_flag`)."""
@@ -69,12 +93,15 @@ class RunOptions:
 class _Audience:
     """Takes what a program says to the user (see `supervisor.Listener`), and keeps what decides the exit status."""
 
-    def __init__(self, streams: StandardStreams, options: RunOptions, interrupts: Interrupts) -> None:
+    def __init__(
+        self, streams: StandardStreams, options: RunOptions, interrupts: Interrupts, log: AuditLog | None
+    ) -> None:
+        self.record = log.take if log else no_record
         self.write = streams.write
         self.read_input = streams.read_input
-        self._streams = streams
+        self.streams = streams
+        self.interrupts = interrupts
         self._options = options
-        self._interrupts = interrupts
         self._verdict = Verdict()
 
     def started(self) -> None:
@@ -82,34 +109,37 @@ class _Audience:
         if limit != UNLIMITED:
             options = self._options
             text = _overdue_text(display_name(options.script), options.limits, options.limit_places())
-            self._interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
+            self.interrupts.set_deadline(limit / 1e9 + DEADLINE_GRACE_SECONDS, text)
 
     def notice(self, text: str) -> None:
-        self._streams.say(report.notice_text(text))
+        self.streams.say(report.notice_text(text))
 
     def stuck(self, stuck: wire.Stuck) -> None:
         self._verdict.stuck(stuck)
         options = self._options
         brief = options.verbosity < 0
-        self._streams.say(report.stuck_text(stuck, options.limits, brief=brief, places=options.limit_places()))
+        self.streams.say(report.stuck_text(stuck, options.limits, brief=brief, places=options.limit_places()))
 
     def failed(self, failure: wire.Failed) -> None:
         self._verdict.failed(failure)
         options = self._options
         brief, places = options.verbosity < 0, options.limit_places()
-        self._streams.say(
-            report.failure_text(failure, options.limits, brief=brief, debug=is_debugging(), places=places)
-        )
+        self.streams.say(report.failure_text(failure, options.limits, brief=brief, debug=is_debugging(), places=places))
 
     def host_died(self, text: str, details: bytes) -> None:
-        self._streams.say(report.host_died_text(text, details.decode("utf-8", "replace"), debug=is_debugging()))
+        self.streams.say(report.host_died_text(text, details.decode("utf-8", "replace"), debug=is_debugging()))
 
     def deadlocked(self, deadlock: wire.Deadlocked) -> None:
         self._verdict.deadlocked()
-        self._streams.say(report.deadlock_text(deadlock))
+        self.streams.say(report.deadlock_text(deadlock))
 
     def exit_status(self, ended: wire.TreeEnded) -> int:
         return self._verdict.exit_status(ended)
+
+
+def no_record(record: wire.Record) -> None:
+    """For a `supervisor.Listener` without a log."""
+    raise wire.WireError(f"a {type(record).__name__}, and nothing is to be recorded")
 
 
 def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) -> int:
@@ -122,24 +152,45 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     pledges = pledge_set(options.held, options.ceiling, options.policy)
     advice = how_to_raise("source", options.limit_places())
     source = read_script(options.script, interrupts.blocking, options.limits.state.source, advice)
+    in_force, audit = options.audit.plan(pledges) if options.audit else (pledges, None)
     request = Request.of(
         display_name(options.script),
         source,
         options.arguments,
-        pledges,
+        in_force,
         strict_globals=options.strict_globals,
         wall=options.wall,
         environment={name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)},
+        audit=audit,
     )
     streams = StandardStreams(interrupts.blocking)
-    for warning in options.policy.warnings(pledges, options.script) if options.policy else ():
+    for warning in _warnings(options, pledges):
         streams.say(f"luspool: {warning}")
     if options.verbosity > 0:
         streams.say(f"luspool: running {request.path} on {_placed(options)}, with {_rights(options)}")
-    audience = _Audience(streams, options, interrupts)
     start = wire.Start.of(
         options.threads, options.slice_nanoseconds, options.limits, request.pack(), spreads=options.spreads
     )
+    if options.audit is None:
+        return _run(options, start, host, _Audience(streams, options, interrupts, None))
+    inputs = [options.script, *([options.policy.path] if options.policy else ())]
+    with open_log(
+        options.audit,
+        script=request.path,
+        arguments=len(options.arguments),
+        pledges=pledges,
+        inputs=inputs,
+        interruptible=interrupts.blocking,
+    ) as log:
+        status = _run(options, start, host, _Audience(streams, options, interrupts, log))
+        log.finish(status)
+    if options.audit.observes and options.verbosity >= 0:
+        streams.say(f"luspool: {log.summary()}")
+    return status
+
+
+def _run(options: RunOptions, start: wire.Start, host: HostProcess, audience: _Audience) -> int:
+    streams, interrupts = audience.streams, audience.interrupts
     name = display_name(options.script)
     with open_hosts(host, start, audience, options.hosts, name) as hosts:
         supervisor = Supervisor(hosts, audience, Surroundings(interrupts.blocking, streams.input_fd))
@@ -152,6 +203,38 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
         interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
         supervisor.close()
     return audience.exit_status(ended)
+
+
+def open_log(  # noqa: PLR0913  what its first line says
+    audit: AuditOptions,
+    *,
+    script: str,
+    arguments: int,
+    pledges: PledgeSet,
+    inputs: Sequence[str],
+    interruptible: AbstractContextManager[object],
+) -> AuditLog:
+    """The log of a run of `script` with so many arguments, for which `pledges` were asked; see `AuditLog`."""
+    from . import __version__  # noqa: PLC0415  only those who have a log wait for these
+    from .audit.record import AuditLog  # noqa: PLC0415  likewise
+    from .audit.record_lines import LogHeader  # noqa: PLC0415  likewise
+
+    shadow = audit.shadow
+    header = LogHeader(
+        __version__, script, arguments, working_directory(), audit.observes, pledges, shadow.name if shadow else None
+    )
+    return AuditLog(audit.file, header, [*inputs, *([shadow.path] if shadow else ())], interruptible)
+
+
+def _warnings(options: RunOptions, pledges: PledgeSet) -> list[str]:
+    """What is odd about running the script with these pledges."""
+    found = options.policy.warnings(pledges, options.script) if options.policy else []
+    if options.audit is not None:
+        files = [("its own audit log", os.path.realpath(options.audit.file))]
+        if options.audit.shadow:
+            files.append(("the policy that it is compared with", options.audit.shadow.path))
+        found += warnings_about(files, pledges, options.script)
+    return found
 
 
 def _say_usage(streams: StandardStreams, hosts: Hosts) -> None:

@@ -13,16 +13,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from .audience import Audience, RunResult
 from .errors import ClosedError, HostFailedError, UsageError
 from .functions import Function, FunctionPool
 from .host_command import host_command, host_environment
 from .hosts import MAX_HOSTS, open_hosts
-from .permissions import Pledge, PledgeError
+from .permissions import Audit, Pledge, PledgeError
 from .request import Request
-from .run import DEADLINE_GRACE_SECONDS, pledge_set
+from .run import DEADLINE_GRACE_SECONDS, AuditOptions, no_record, open_log, pledge_set
 from .sandbox import CopyError, codec
 from .scheduler import wire
 from .scheduler.callees import CallRouter
@@ -33,6 +33,9 @@ from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.supervisor import Supervisor, Surroundings
 from .scheduler.units import UNLIMITED
 from .source import SOURCE_MOST, STANDARD_INPUT, read_script
+
+if TYPE_CHECKING:
+    from .audit.record import AuditLog
 
 FUNCTIONS_GRACE_SECONDS: Final = 1.0
 """How long a run that is over waits for functions that still run: those who called them may have been ended."""
@@ -128,11 +131,13 @@ class Runtime:
         allow: Iterable[str] = (),
         stdin: bytes = b"",
         strict_globals: bool = False,
+        audit: str | os.PathLike[str] | None = None,
     ) -> RunResult:
         """Run a script to the end of it and of all its workers. It gets copies of `arguments` as its `...`.
 
         `script` is the path of a file; with `source`, the text itself, it is the name for messages. `pledges` is what
-        the script may do (`-P` of the command), `allow` what it may pledge itself (`--allow`).
+        the script may do (`-P` of the command), `allow` what it may pledge itself (`--allow`). `audit` is a file for
+        the audit log (`--audit`); CannotWriteError if that can't be written.
 
         Whatever the script does is in the result. UsageError, CannotLoadError, NotFoundError: the call is wrong.
         ClosedError. HostFailedError: the process that ran it failed.
@@ -141,18 +146,37 @@ class Runtime:
         name = os.fspath(script)
         rights = pledge_set(tuple(pledges), tuple(allow))
         text = self._read(name, source)
+        plan = Audit() if audit is not None else None
         request = Request.of(
-            name, text, (), rights, strict_globals=strict_globals, wall=self._wall, environment=self._environment
+            name,
+            text,
+            (),
+            rights,
+            strict_globals=strict_globals,
+            wall=self._wall,
+            environment=self._environment,
+            audit=plan,
         )
         program = replace(request, values=self._encoded(name, arguments)).pack()
         start = wire.Start.of(self._threads, DEFAULT_SLICE_NANOSECONDS, self._limits, program, spreads=self._spreads)
-        functions = FunctionPool(self._functions, rights, self._function_threads, self._limits.state.message)
-        try:
-            return self._run(start, name, stdin, functions)
-        except OSError as error:
-            raise HostFailedError(f"cannot run {name}: {error}") from error
-        finally:
-            functions.close(FUNCTIONS_GRACE_SECONDS)
+        with ExitStack() as opened:
+            log = None
+            if audit is not None:
+                file = open_log(
+                    AuditOptions(os.fspath(audit)),
+                    script=name,
+                    arguments=len(arguments),
+                    pledges=rights,
+                    inputs=[name] if source is None else [],
+                    interruptible=nullcontext(),
+                )
+                log = opened.enter_context(file)
+            functions = FunctionPool(self._functions, rights, self._function_threads, self._limits.state.message)
+            opened.callback(functions.close, FUNCTIONS_GRACE_SECONDS)
+            try:
+                return self._run(start, name, stdin, functions, log)
+            except OSError as error:
+                raise HostFailedError(f"cannot run {name}: {error}") from error
 
     def _read(self, name: str, source: str | bytes | None) -> bytes:
         if source is None:
@@ -171,7 +195,9 @@ class Runtime:
         except CopyError as error:
             raise UsageError(f"cannot pass these arguments to {name}: {error}") from error
 
-    def _run(self, start: wire.Start, name: str, stdin: bytes, functions: FunctionPool) -> RunResult:
+    def _run(
+        self, start: wire.Start, name: str, stdin: bytes, functions: FunctionPool, log: AuditLog | None
+    ) -> RunResult:
         limit = self._limits.tree.time
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
         nothing = os.open(os.devnull, os.O_RDONLY)  # always readable, so `stdin` is asked for when it is wanted
@@ -181,7 +207,7 @@ class Runtime:
                 _Watch(seconds) as watch,
                 ExitStack() as opened,
             ):
-                audience = Audience(name, self._limits, stdin, watch.start)
+                audience = Audience(name, self._limits, stdin, watch.start, log.take if log else no_record)
                 self._add(watch)
                 try:
                     hosts = opened.enter_context(open_hosts(first, start, audience, self._hosts, name))
@@ -196,7 +222,10 @@ class Runtime:
                     raise HostFailedError(str(error)) from error
                 finally:
                     self._remove(watch)
-                return audience.result(ended)
+                result = audience.result(ended)
+                if log is not None:
+                    log.finish(result.status)
+                return result
         finally:
             os.close(nothing)
 

@@ -118,6 +118,11 @@ class PledgeSet:
         """The set of a state that this state creates now. A seal does not pass on: a child may always give up more."""
         return PledgeSet(MappingProxyType({name: own.inherit() for name, own in self.grants.items()}))
 
+    def holding_all(self) -> PledgeSet:
+        """The set that holds its whole ceiling from the start. For a root: as if that had been given so."""
+        grants = {name: replace(own, held=own.ceiling) for name, own in self.grants.items()}
+        return replace(self, grants=MappingProxyType(grants))
+
     def is_within(self, outer: PledgeSet) -> bool:
         """Whether a state with this set may live below one with `outer`: nothing beyond its ceiling, and all that it
         rejects is rejected. Cautious, as all that compares values; True for what `inherit` and scripts' calls make.

@@ -30,7 +30,8 @@ class TooMuchSourceError(RefusedError):
 def read_source(door: Door, path: bytes) -> bytes:
     """The content of a source file that the state may read. OSError, DeniedError, TooMuchSourceError."""
     limit = door.limits.source
-    with allowed_file(door.decide, decode(path)) as file:
+    name = decode(path)
+    with allowed_file(door.rights.about(name), name) as file:
         descriptor = file.open()
         try:
             source = read_at_most(descriptor, limit + 1)
@@ -42,7 +43,7 @@ def read_source(door: Door, path: bytes) -> bytes:
 
 
 def _allow_load(door: Door) -> bool:
-    door.decide("load")
+    door.rights.decide("load")
     return True
 
 
@@ -70,7 +71,7 @@ def _explain(_: Door, message: bytes, source: bytes, name: bytes) -> bytes:
 
 
 def _read_source(door: Door, path: bytes) -> bytes:
-    door.decide("load")
+    door.rights.decide("load")
     try:
         with naming(path):
             return read_source(door, path)
@@ -80,7 +81,8 @@ def _read_source(door: Door, path: bytes) -> bytes:
 
 
 def _readable(door: Door, path: bytes) -> bool:
-    with naming(path), allowed_file(door.decide, decode(path)) as file:
+    name = decode(path)
+    with naming(path), allowed_file(door.rights.about(name), name) as file:
         os.close(file.open())
     return True
 

@@ -26,7 +26,7 @@ _MAX_FILES: Final = 64
 
 def _getenv(door: Door, name: bytes) -> bytes | None:
     variable = decode(name)
-    door.decide("env", variable)
+    door.rights.decide("env", variable)
     value = door.shared.environment.get(variable)
     return None if value is None else encode(value)
 
@@ -48,10 +48,11 @@ def _open(door: Door, path: bytes, mode: bytes) -> int:
 
 def _opened(door: Door, path: str, mode: bytes) -> OpenFile:
     """`mode` as C's fopen has it."""
+    decide = door.rights.about(path)
     updating = b"+" in mode
     match mode[:1]:
         case b"r" if not updating:
-            with allowed_file(door.decide, path) as file:
+            with allowed_file(decide, path) as file:
                 return OpenFile(file.open())
         case b"w":
             flags = os.O_CREAT | os.O_TRUNC
@@ -59,7 +60,7 @@ def _opened(door: Door, path: str, mode: bytes) -> OpenFile:
             flags = os.O_CREAT | os.O_APPEND
         case _:
             flags = 0
-    opened = open_for_writing(door.decide, path, flags | (os.O_RDWR if updating else os.O_WRONLY))
+    opened = open_for_writing(decide, path, flags | (os.O_RDWR if updating else os.O_WRONLY))
     if opened.is_new:
         door.count_entry()
     if mode[:1] == b"a" and not updating:

@@ -13,6 +13,7 @@ from .entries import Entry, allowed_entry, open_for_writing
 from .files import Way, allowed_file, checked, naming, resolved
 from .open_files import write_all
 from .operations import Operation
+from .rights import Rights
 from .trees import make_directories, names_in, remove_tree
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ _KINDS: Final = {
 def _list(door: Door, path: bytes) -> bytes:
     """The names, with a NUL behind each."""
 
-    def may_read(real_path: str) -> bool:
-        return door.pledges.allows("fs:read", real_path)
+    asked, rights = decode(path), door.rights
 
-    rejects = bool(door.pledges.grants["fs:read"].rejected)
+    def may_read(real_path: str) -> bool:
+        return rights.allows("fs:read", real_path, asked)
+
     with naming(path):
-        return b"".join(name + b"\0" for name in names_in(door.decide, decode(path), may_read if rejects else None))
+        names = names_in(rights.about(asked), asked, may_read if rights.rejects("fs:read") else None)
+    return b"".join(name + b"\0" for name in names)
 
 
 def _type(door: Door, path: bytes) -> bytes:
@@ -49,24 +52,25 @@ def _type(door: Door, path: bytes) -> bytes:
 
     Of a link that leads where nothing is, or where the state may not look, it is told that it is a link.
     """
+    name = decode(path)
     with naming(path):
         try:
-            with allowed_entry(door.decide, decode(path), "fs:read") as entry:
+            with allowed_entry(door.rights.about(name), name, "fs:read") as entry:
                 found = entry.status()
                 if not stat.S_ISLNK(found.st_mode):
                     return _kind(found)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTDIR):
                 raise  # else it may be `/`, `..` or `link/`, which name a place and no entry
-            return _kind_at(door, path)
+            return _kind_at(door, name)
         try:
-            return b"@" + _kind_at(door, path)
+            return b"@" + _kind_at(door, name)
         except (OSError, DeniedError):
             return b"@link"
 
 
-def _kind_at(door: Door, path: bytes) -> bytes:
-    with allowed_file(door.decide, decode(path)) as file:
+def _kind_at(door: Door, path: str) -> bytes:
+    with allowed_file(door.rights.about(path), path) as file:
         return _kind(os.fstat(file.descriptor))
 
 
@@ -75,18 +79,20 @@ def _kind(found: os.stat_result) -> bytes:
 
 
 def _follow(door: Door, path: bytes) -> bytes:
-    with naming(path), allowed_entry(door.decide, decode(path), "fs:read") as entry:
+    name = decode(path)
+    with naming(path), allowed_entry(door.rights.about(name), name, "fs:read") as entry:
         entry.status()
         return entry.link()
 
 
 def _copy(door: Door, source: bytes, target: bytes) -> bool:
-    with naming(source), allowed_file(door.decide, decode(source)) as file:
+    old, new = decode(source), decode(target)
+    with naming(source), allowed_file(door.rights.about(old), old) as file:
         descriptor = file.open()
     try:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
         with naming(target):
-            opened = open_for_writing(door.decide, decode(target), os.O_WRONLY | os.O_CREAT, mode)
+            opened = open_for_writing(door.rights.about(new), new, os.O_WRONLY | os.O_CREAT, mode)
             try:
                 if opened.is_new:
                     door.count_entry()
@@ -110,54 +116,55 @@ def _copy_content(door: Door, source: int, target: int) -> None:
 
 def _move(door: Door, source: bytes, target: bytes) -> bool:
     """The error is the target's where it is about both."""
-    with naming(source), allowed_entry(door.decide, decode(source), "fs:write") as old:
+    rights, asked, asked_new = door.rights, decode(source), decode(target)
+    with naming(source), allowed_entry(rights.about(asked), asked, "fs:write") as old:
         found = old.status()
-        with naming(target), allowed_entry(door.decide, decode(target), "fs:write") as new:
+        with naming(target), allowed_entry(rights.about(asked_new), asked_new, "fs:write") as new:
             is_directory = stat.S_ISDIR(found.st_mode)
             if new.is_of_directory and not is_directory:
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             if is_directory:
-                door.decide_tree("fs:write", old.real_path)
-                door.decide_tree("fs:write", new.real_path)
-            _decide_on_gain(door, old, new, is_directory=is_directory)
+                rights.decide_tree("fs:write", old.real_path, asked)
+                rights.decide_tree("fs:write", new.real_path, asked_new)
+            if rights.may_come_to_hold("fs:read", new.real_path):
+                # What a state may not read must not come to where it may, or could pledge to.
+                (rights.decide_tree if is_directory else rights.decide)("fs:read", old.real_path, asked)
             if stat.S_ISLNK(found.st_mode):
-                _decide_on_moved_link(door, old, new)
+                _decide_on_moved_link(rights, old, new)
             os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
     return True
 
 
-def _decide_on_gain(door: Door, old: Entry, new: Entry, *, is_directory: bool) -> None:
-    """What a state may not read must not come to where it may, or could pledge to."""
-    if any(rule.may_touch_tree(new.real_path) for rule in door.pledges.grants["fs:read"].ceiling):
-        (door.decide_tree if is_directory else door.decide)("fs:read", old.real_path)
-
-
-def _decide_on_moved_link(door: Door, old: Entry, new: Entry) -> None:
+def _decide_on_moved_link(rights: Rights, old: Entry, new: Entry) -> None:
     """A relative link leads elsewhere from another directory. It may lead where the state could make one lead."""
     directory = os.path.dirname(new.real_path)
     text = decode(old.link())
     if not text.startswith("/") and directory != os.path.dirname(old.real_path):
-        door.decide("fs:write", decode(resolved(checked(os.path.join(directory, text)))))
+        rights.decide("fs:write", decode(resolved(checked(os.path.join(directory, text)))), text)
 
 
 def _remove(door: Door, path: bytes, recursive: bool) -> bool:
-    with naming(path), allowed_entry(door.decide, decode(path), "fs:write") as entry:
+    rights, asked = door.rights, decode(path)
+    decide = rights.about(asked)
+    with naming(path), allowed_entry(decide, asked, "fs:write") as entry:
         if not stat.S_ISDIR(entry.status().st_mode):
             os.unlink(entry.name, dir_fd=entry.directory)
         elif recursive:
-            door.decide_tree("fs:write", entry.real_path)
-            remove_tree(door.decide, entry, door.is_ending)
+            rights.decide_tree("fs:write", entry.real_path, asked)
+            remove_tree(decide, entry, door.is_ending)
         else:
             os.rmdir(entry.name, dir_fd=entry.directory)
     return True
 
 
 def _make_directory(door: Door, path: bytes, parents: bool) -> bool:
+    asked = decode(path)
+    decide = door.rights.about(asked)
     with naming(path):
         if parents:
-            make_directories(door.decide, decode(path), door.count_entry)
+            make_directories(decide, asked, door.count_entry)
         else:
-            with allowed_entry(door.decide, decode(path), "fs:write") as entry:
+            with allowed_entry(decide, asked, "fs:write") as entry:
                 os.mkdir(entry.name, 0o777, dir_fd=entry.directory)
             door.count_entry()
     return True
@@ -165,11 +172,12 @@ def _make_directory(door: Door, path: bytes, parents: bool) -> bool:
 
 def _make_link(door: Door, target: bytes, path: bytes) -> bool:
     """The link holds the real path of its target, so that moving it changes nothing; and that may be written to."""
+    rights, asked_target, asked = door.rights, decode(target), decode(path)
     with naming(target):
-        name = checked(decode(target))
+        name = checked(asked_target)
         real_path = resolved(name)
-        Way(door.decide, ("fs:write",), name).decide_on(real_path)
-    with naming(path), allowed_entry(door.decide, decode(path), "fs:write") as entry:
+        Way(rights.about(asked_target), ("fs:write",), name).decide_on(real_path)
+    with naming(path), allowed_entry(rights.about(asked), asked, "fs:write") as entry:
         os.symlink(real_path, entry.name, dir_fd=entry.directory)
     door.count_entry()
     return True
@@ -180,7 +188,7 @@ def _temporary_name(door: Door) -> bytes:
     for _ in range(_TEMPORARY_TRIES):
         path = _TEMPORARY + os.urandom(6).hex()
         try:
-            opened = open_for_writing(door.decide, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            opened = open_for_writing(door.rights.about(path), path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
         os.close(opened.descriptor)

@@ -22,7 +22,7 @@ def _prepare(door: Door, name: bytes) -> bool:
 
     Also lets a state that then waits go on at once.
     """
-    door.decide("host", decode(name))
+    door.rights.decide("host", decode(name))
     if len(name) > FUNCTION_NAME_LIMIT:
         raise RefusedError("a name of a host function is not as long as this")
     door.condition = _NO_CALL

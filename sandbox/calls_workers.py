@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
-from ..permissions import Origin, Pledge, PledgeError
+from ..permissions import Pledge, PledgeError
 from ..scheduler.limits import MEASURES, Excess, StateLimits
 from ..scheduler.protocol import (
     ChildrenHaveMail,
@@ -78,7 +78,7 @@ def _status(door: Door, child: StateId) -> bool:
 def _create_prepare(door: Door, path: bytes) -> bool:
     """Everything that may refuse a worker before its arguments are copied. Its file is read here, with the creator's
     rights; one that can't be read is the worker's own error, later."""
-    door.decide("load")
+    door.rights.decide("load")
     name = decode(path)
     source, problem = None, None
     kind = "load"
@@ -88,7 +88,10 @@ def _create_prepare(door: Door, path: bytes) -> bool:
         kind, problem = "source", f"{name}: {error}"
     except OSError as error:
         problem = f"cannot read {name}: {error.strerror}"
-    door.prepared = Program(name, source, b"", door.pledges.inherit(), door.program.strict_globals, problem, kind)
+    pledges, audit = door.rights.inherit()
+    creator = door.port.identity() if audit else 0
+    strict_globals = door.program.strict_globals
+    door.prepared = Program(name, source, b"", pledges, strict_globals, problem, kind, audit, creator)
     return True
 
 
@@ -96,6 +99,8 @@ def _create(door: Door, arguments: bytes) -> StateId:
     prepared, door.prepared = door.prepared, None
     if prepared is None:
         raise RefusedError("no worker was prepared")
+    if door.recorder is not None:
+        door.recorder.flush()  # what led to a worker comes before what it does
     program = replace(prepared, arguments=arguments)
     return door.port.create(program, program.size, door.worker_limits or door.limits)
 
@@ -133,10 +138,9 @@ def _pledge(door: Door, text: bytes, where: bytes) -> int:
     """1 or 0: the answer of `pledge` for one argument."""
     try:
         pledge = Pledge.parse(decode(text)).bind(door.shared.directory)
-        door.pledges, granted = door.pledges.request(pledge, Origin.call(decode(where)))
+        return int(door.rights.request(pledge, decode(where)))
     except PledgeError as error:
         raise RefusedError(str(error)) from None
-    return int(granted)
 
 
 WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {

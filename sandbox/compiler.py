@@ -136,18 +136,26 @@ def lazy_part(name: str) -> bytes:
     return _compiler().compile(_source(name), b"=luspool", strip=True)
 
 
-def new_interpreter(
-    door: object, *, is_worker: bool, native: bytes | None, message_limit: int, memory_limit: int
+def new_interpreter(  # noqa: PLR0913  all by name
+    door: object,
+    *,
+    is_worker: bool,
+    native: bytes | None,
+    message_limit: int,
+    memory_limit: int,
+    is_audited: bool = False,
 ) -> tuple[Any, Any, Any, Any, Any]:
     """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free.
 
-    `native` is the path of the native module, where there is one (see `preemption`); the limits are in bytes.
+    Where it `is_audited`, the door is told the script's position with every call that asks for permissions. `native` is
+    the path of the native module, where there is one (see `preemption`); the limits are in bytes.
     """
     runtime = _runtime(0 if native is None else None)  # the native module counts for itself
     start, drive, waiting_at, free = runtime.execute(
         _core(portable=native is None),
         door,
         is_worker,
+        is_audited,
         native,
         min(message_limit, _LARGEST_MESSAGE),
         memory_limit,

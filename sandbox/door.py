@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from ..permissions import PledgeSet
 from ..scheduler.limits import StateLimits
 from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
@@ -35,6 +34,8 @@ from .console import Console
 from .open_files import OpenFile
 from .operations import Operation
 from .program import Program
+from .recorder import Recorder
+from .rights import Rights
 from .shared import Shared
 from .syntax import Stop
 
@@ -61,10 +62,11 @@ class Door:
         "helpers",
         "limits",
         "outcome",
-        "pledges",
         "port",
         "prepared",
         "program",
+        "recorder",
+        "rights",
         "shared",
         "stop",
         "worker_limits",
@@ -80,7 +82,11 @@ class Door:
         """Requested when the state is to end."""
         self.worker_limits: StateLimits | None = None
         """What workers get that are created from now on; None: the state's own."""
-        self.pledges: PledgeSet = program.pledges
+        self.recorder: Recorder | None = None
+        """What the state leaves for the audit log, if there is one."""
+        if program.audit:
+            self.recorder = Recorder(port.record, program.audit, program.pledges, is_worker=program.creator != 0)
+        self.rights = Rights(program.pledges, program.audit, self.recorder)
         self.files: dict[int, OpenFile] = {}
         self.delivery: tuple[bytes | None, ...] = ()
         """What the last `receive` brought, until it is fetched."""
@@ -114,18 +120,6 @@ class Door:
         """Whether the state has said how it ends, or is to be stopped."""
         return self.stop.requested or self.outcome is not None or self.fault is not None
 
-    def decide(self, permission: str, value: str | None = None) -> None:
-        """Raise `DeniedError` unless the state holds the permission for this value."""
-        decision = self.pledges.decide(permission, value)
-        if not decision.allowed:
-            raise DeniedError(decision)
-
-    def decide_tree(self, permission: str, path: str) -> None:
-        """As `decide`, for a directory and all that is or will be beneath it."""
-        decision = self.pledges.decide_tree(permission, path)
-        if not decision.allowed:
-            raise DeniedError(decision)
-
     def hold(self, file: OpenFile) -> int:
         """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""
         number = max(self.files, default=2) + 1
@@ -141,6 +135,8 @@ class Door:
         self.console.flush()
         for file in self.files.values():
             file.flush_later()
+        if self.recorder is not None:
+            self.recorder.flush()
 
     def remember_denial(self, text: bytes) -> None:
         """Keep a denial's text, so that the state's end can be told apart as a denial if nobody catches it."""
@@ -154,6 +150,9 @@ class Door:
             with suppress(OSError):  # a full disk: there is nobody left to be told
                 file.close()
         self.files = {}
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            recorder.ended(self.port.ending())
 
     def last_error(self, where: bytes | None = None) -> bytes:
         """The text of the failure of the last call that failed; with the script's position in it, if that is given."""
@@ -192,6 +191,13 @@ def _part(_: Door, name: bytes) -> bytes:
     return lazy_part(name.decode())
 
 
+def _asking(door: Door, where: bytes, operation: int, *arguments: Scalar) -> Scalar:
+    """Any call that asks for permissions, from a library that says where (lua/audited.lua)."""
+    if door.recorder is not None:
+        door.recorder.where = where
+    return _CALLS[operation](door, *arguments)
+
+
 _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.LAST_ERROR: Door.last_error,
     Operation.LAST_ERRNO: Door.last_errno,
@@ -199,6 +205,7 @@ _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.RETURNED: _returned,
     Operation.FAILED: Door.failed,
     Operation.EXIT: _exit,
+    Operation.ASKING: _asking,
     **WORKER_CALLS,
     **CODE_CALLS,
     **FILE_CALLS,

@@ -16,6 +16,8 @@ class Operation(IntEnum):
     RETURNED = auto()
     FAILED = auto()
     EXIT = auto()
+    # with an audit alone: one of the calls that ask for permissions, together with the script's position
+    ASKING = auto()
     # without the native module alone: the mechanism's own calls
     STOPPING = auto()
     OUT_OF_MEMORY = auto()

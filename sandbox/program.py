@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..permissions import PledgeSet
+from ..permissions import Audit, PledgeSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,10 @@ class Program:
     strict_globals: bool = False
     problem: str | None = None
     problem_kind: str = "load"
+    audit: Audit | None = None
+    """With what the state's decisions are compared, if they are recorded."""
+    creator: int = 0
+    """The number of the state that has created this one; 0 for the root, and where nothing is recorded."""
 
     @property
     def size(self) -> int:

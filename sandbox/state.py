@@ -87,6 +87,8 @@ class State:
         self._waits = end == _WAITING_END
         door = self._door
         if end == _PREEMPTED_END and door.outcome is None and door.fault is None:
+            if door.recorder is not None:
+                door.recorder.flush()
             return _PREEMPTED
         door.flush()  # half a line is held while its state runs, no longer: a waiting state may end as it is
         if door.fault is not None:
@@ -135,6 +137,8 @@ class State:
 
     def _start(self) -> Stepper | Failure:
         program = self._program
+        if self._door.recorder is not None:
+            self._door.recorder.began(program.creator, program.path)
         if program.source is None:
             return self._failure(program.problem_kind, program.problem or f"cannot read {program.path}")
         limits = self._door.limits
@@ -154,6 +158,7 @@ class State:
         self._runtime, start, drive, self._waiting_at, self._free = new_interpreter(
             calls,
             is_worker=self._worker,
+            is_audited=self._door.recorder is not None,
             native=way.library,
             message_limit=limits.message,
             memory_limit=limits.memory,

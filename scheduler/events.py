@@ -59,6 +59,13 @@ class HostEvents(Protocol):
     def write(self, stream: int, data: bytes) -> None:
         """A state wrote `data` to standard output (1) or standard error (2)."""
 
+    def record(self, state: StateId, rows: bytes) -> None:
+        """What is recorded of a state, for an audit: opaque bytes, in the order in which each state gave them.
+
+        The only callback that may still come after `tree_ended`: a state that was cancelled inside its step is closed
+        when it has come out of it.
+        """
+
     def want_input(self) -> None:
         """A state waits for standard input: answer once, with `Host.input_arrived` or `Host.input_ended`."""
 

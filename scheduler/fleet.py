@@ -209,6 +209,9 @@ class Fleet:
             member.how = f"was ended, because {problem}"
         host.process.kill()  # the sentinel tells the rest
 
+    def unspoken(self) -> Iterator[wire.Message]:
+        return self._merge.rest()
+
     def input_arrived(self, data: bytes) -> None:
         self._input.arrived(data)
         self._carry_on()

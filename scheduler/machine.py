@@ -449,6 +449,7 @@ class Machine:
 
     def _ended(self, state: State, outcome: Outcome) -> None:
         tree = state.tree
+        state.ending = _ending_of(outcome)
         if isinstance(outcome, Failure) and outcome.is_limit:
             self._end_descendants(state)
         if not state.is_root:
@@ -633,3 +634,9 @@ class Machine:
         if child_id in self.states or not state.id < child_id <= self.last_id:
             raise NotAChildError(f"state {state.id} named state {child_id}, which is not its child")
         return None
+
+
+def _ending_of(outcome: Outcome) -> str:
+    if isinstance(outcome, Failure):
+        return outcome.kind
+    return "exited" if isinstance(outcome, Exited) else "returned"

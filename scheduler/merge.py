@@ -103,6 +103,12 @@ class EventMerge:
                 self._events[speaker].popleft()
                 self.speaker = None
 
+    def rest(self) -> Iterator[wire.Message]:
+        """All that has not been taken, in each host's own order. Nothing may be taken afterwards."""
+        for events in self._events.values():
+            for event in events:
+                yield from event.frames
+
     def has_whole(self, host: int) -> bool:
         """Whether a whole event of a host waits, which is not the one that is being taken."""
         events = self._events.get(host)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .announcer import Announcer
+from .events import Deadlocked
 from .limits import Excess, StateLimits
 from .protocol import CallResult, Delivered, StateId, Thrown
 from .tree import Phase, State
@@ -114,6 +115,18 @@ class StatePort:
             if self._machine.stoppable:
                 self._dispatcher.wake()
         return allowed
+
+    def identity(self) -> StateId:
+        return self._state.id
+
+    def record(self, rows: bytes) -> None:
+        self._outside(self._announcer.record, self._state.id, rows)
+
+    def ending(self) -> str:
+        state = self._state
+        if state.ending:
+            return state.ending
+        return "deadlock" if isinstance(state.tree.outcome, Deadlocked) else "cancelled"
 
     def _outside(self, call: Callable[..., None], *arguments: object) -> None:
         """Make a call that may come to the host's owner: how long that takes is no fault of the state."""

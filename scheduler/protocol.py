@@ -241,7 +241,8 @@ FUNCTION_NAME_LIMIT: Final = 100
 
 
 class Port(Protocol):
-    """A state's side of the scheduler. Thread-safe, never blocks; only the state itself may call it, inside `step`.
+    """A state's side of the scheduler. Thread-safe, never blocks; only the state itself may call it, inside `step`, or
+    for what is said there, when it is closed.
 
     Payloads are opaque bytes. A call that names a child which is not the caller's own raises `NotAChildError`. One
     that takes the caller beyond a limit succeeds or does nothing, and the caller is stopped (`Runnable.stop`).
@@ -303,6 +304,16 @@ class Port(Protocol):
 
     def claim_output(self, size: int) -> int:
         """How many of `size` bytes the state may write by itself, to files; they count as written."""
+
+    def identity(self) -> StateId:
+        """The state's own."""
+
+    def record(self, rows: bytes) -> None:
+        """Pass on what is recorded of the state, as opaque bytes; whole, and also when it has ended. May block."""
+
+    def ending(self) -> str:
+        """How the state has ended, once it has: "returned", "exited", the kind of its failure, "deadlock" (its whole
+        tree's), or "cancelled", for all else that ends a state by no doing of its own."""
 
     def input_seen(self) -> int:
         """How many chunks of standard input have arrived so far."""

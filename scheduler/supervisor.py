@@ -76,6 +76,9 @@ class Listener(Protocol):
     def write(self, stream: int, data: bytes) -> None:
         """Write to standard output (1) or standard error (2), all of it, blocking for as long as it takes."""
 
+    def record(self, record: wire.Record) -> None:
+        """Something for the audit log. WireError for what can be none."""
+
     def failed(self, report: wire.Failed) -> None:
         """A state failed: the root, or a worker whose error nobody will receive."""
 
@@ -128,6 +131,9 @@ class Hosts(Protocol):
     def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
         """A host has broken the protocol."""
 
+    def unspoken(self) -> Iterator[wire.Message]:
+        """After the end: what hosts had said by then, and whose turn has not come."""
+
     def input_arrived(self, data: bytes) -> None:
         """A chunk of standard input, b"" at its end."""
 
@@ -169,13 +175,38 @@ class Supervisor:
         return hosts.ended
 
     def close(self) -> None:
-        """After `run`: let the hosts free what they hold and end, for `SHUTDOWN_SECONDS` at most."""
+        """After `run`: let the hosts free what they hold and end, for `SHUTDOWN_SECONDS` at most.
+
+        The last records come only now: states that were cancelled inside their steps have to come out of these first.
+        """
         deadline = time.monotonic() + SHUTDOWN_SECONDS
         for host in self._hosts.connections:
             host.send(wire.Shutdown())
+        self._take_records(self._hosts.unspoken())
         for host in self._hosts.connections:
+            self._hear_out(host, deadline)
             with self._interruptible:
                 host.process.wait(max(0.0, deadline - time.monotonic()))
+
+    def _hear_out(self, host: HostConnection, deadline: float) -> None:
+        """Take a host's records until it has closed its socket, or nothing comes any more."""
+        with selectors.PollSelector() as selector:
+            selector.register(host.process.events, selectors.EVENT_READ)
+            while self._take_records(host.events.messages()):
+                with self._interruptible:
+                    ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready or not host.events.receive():
+                    return
+
+    def _take_records(self, messages: Iterable[wire.Message]) -> bool:
+        """Take the records among what hosts say after the end. False if it is nothing that an honest host says."""
+        try:
+            for message in messages:
+                if isinstance(message, wire.Record):
+                    self._listener.record(message)
+        except (HostProtocolError, wire.WireError):
+            return False  # the program is over, and the host about to be ended
+        return True
 
     def _turn(self) -> None:
         """Wait until something happens, and take it in."""
@@ -279,6 +310,8 @@ class Supervisor:
                 self._write(stream, whole)
                 if isinstance(message, wire.Call):
                     self._call(host, message)
+                elif isinstance(message, wire.Record):
+                    self._record(host, message)
                 else:
                     hosts.event(host, message)
                 if hosts.ended is not None:
@@ -290,6 +323,13 @@ class Supervisor:
         try:
             self._calls.begin(host, call)
         except CallError as error:
+            problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
+            self._hosts.broke(host, problem)
+
+    def _record(self, host: HostConnection, record: wire.Record) -> None:
+        try:
+            self._listener.record(record)
+        except wire.WireError as error:
             problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
             self._hosts.broke(host, problem)
 
@@ -376,6 +416,9 @@ class SoleHost:
     def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
         del host
         raise self._explained(problem)
+
+    def unspoken(self) -> Iterator[wire.Message]:
+        return iter(())
 
     def input_arrived(self, data: bytes) -> None:
         self.wants_input = False

@@ -37,6 +37,7 @@ class State:
         "condition",
         "cpu",
         "depth",
+        "ending",
         "excess",
         "failure",
         "heap",
@@ -90,6 +91,8 @@ class State:
         """Its step is inside a callback of the host's owner, which may take as long as it likes. The shell's own."""
         self.failure: Failure | None = None
         """The error that ended the state, until it is received or reported: comes after all of `outbox`."""
+        self.ending = ""
+        """How the state ended, if that was by its own doing; see `Port.ending`."""
         self.phase = Phase.READY
         self.condition: Condition | None = None
         """What a WAITING state waits for; None in every other phase."""

@@ -20,7 +20,7 @@ from .records import pack, unpack
 
 __all__ = ["Decoder", "Message", "WireError", "encode"]  # what others know of `framing`, with all that is below
 
-VERSION = 4
+VERSION = 5
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -35,6 +35,10 @@ TEXT_LIMIT = 16 * 1024
 
 PROGRAM_LIMIT = 64 * 1024 * 1024
 """Bytes of a program (source and arguments) at most."""
+
+RECORD_LIMIT = 4 * 1024 * 1024
+"""Bytes of records per frame at most. Those who make them bound the characters (`sandbox.recorder`), of which each may
+take 12 bytes."""
 
 WAITS_LIMIT = 100
 """How many waits a report of a deadlock lists at most."""
@@ -223,6 +227,19 @@ class Output(Message):
     data: bytes
     KIND = ord("O")
     LIMIT = OUTPUT_PIECE + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Message):
+    """Host to supervisor: what is recorded of a state for the audit of the run, opaque here.
+
+    The only frames that count after `TreeEnded`; see `Supervisor.close`.
+    """
+
+    state: int
+    rows: bytes
+    KIND = ord("a")
+    LIMIT = RECORD_LIMIT + _FIELD_HEADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,6 +458,7 @@ EVENTS: tuple[type[Message], ...] = (
     Stamp,
     Notice,
     Output,
+    Record,
     WantInput,
     InputLeft,
     Call,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,11 @@ from typing import Final
 
 from ..errors import UsageError
 from ..limit_options import LIMIT_OPTIONS
+from ..own_files import warnings_about
 from ..permissions import Origin, Pledge, PledgeError, PledgeSet, PledgeSyntaxError, Rule
 from ..permissions.paths import escape
 from ..scheduler.limits import Limits
-from ..source import STANDARD_INPUT, display_name, working_directory
+from ..source import STANDARD_INPUT, working_directory
 from .document import PolicyError
 from .model import Entry, LimitEntry, PolicyFile, PolicySet
 from .read import read_policy
@@ -53,16 +53,7 @@ class AppliedPolicy:
         files = [("its own policy", self.path)]
         if script != STANDARD_INPUT:
             files.append(("its own source", os.path.realpath(script)))
-        found = []
-        for what, path in files:
-            if pledges.may_ever_allow("fs:write", path):
-                rule = next(rule for rule in pledges.grants["fs:write"].ceiling if rule.matches(path))
-                reject = f"-P {shlex.quote(f'~fs={escape(path)}')}"
-                found.append(
-                    f"warning: {display_name(script)} may write {what}, {path}: "
-                    f'"{rule.pledge}" ({rule.origin.text}) covers it (reject it with {reject})'
-                )
-        return found
+        return warnings_about(files, pledges, script)
 
 
 def open_policy(chosen: str, arguments: Sequence[bytes]) -> AppliedPolicy:

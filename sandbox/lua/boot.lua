@@ -3,7 +3,7 @@
 --
 -- A state is small because most parts come only when they are needed: a lazy part is fetched from the host as
 -- bytecode that was compiled there, the first time that one of its names is used.
-local core, door, is_worker, native_library, message_limit, memory_limit, seed, second_seed = ...
+local core, door, is_worker, is_audited, native_library, message_limit, memory_limit, seed, second_seed = ...
 local born = _G
 
 local raw = core.raw()
@@ -26,6 +26,8 @@ environment.getmetatable, environment.ipairs, environment.pairs = getmetatable, 
 local function fetch(name)
   return raw.load(door(PART, name), "=luspool", "b")(raw, door, coroutines, environment, parts)
 end
+
+if is_audited then door = fetch("audited") end
 
 -- Each part is made once, by the first who asks for it.
 setmetatable(parts, {

@@ -17,7 +17,7 @@ from luspool.audit.constants import string_value, text_value
 from luspool.audit.script import scan_script
 from luspool.permissions import Origin, Pledge, PledgeSet, Rule
 from luspool.sandbox import Program, Sandbox, codec
-from luspool.sandbox.door import Door
+from luspool.sandbox.rights import Rights
 from luspool.sandbox.syntax.record import record
 from luspool.scheduler.limits import StateLimits
 from luspool.scheduler.protocol import Slice
@@ -58,13 +58,13 @@ class Port:
 def asked_when_run(source: str) -> set[tuple[str, str | None]]:
     asked = set()
 
-    def decide(_, permission, value=None):
+    def decide(_, permission, value=None, asked=None):
         asked.add((permission, value))
 
     everything = Pledge.parse("all", command_line=True)
     pledges = PledgeSet.root([Rule(everything, Origin.flag("-P", "all"))])
     state = SANDBOX.new_state(Program("main.lus", source.encode(), codec.encode(), pledges), Port())
-    with patch.object(Door, "decide", decide):
+    with patch.object(Rights, "decide", decide):
         try:
             state.step(Slice(0, bytearray(1)))
         finally:

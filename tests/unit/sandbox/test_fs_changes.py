@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from luspool.sandbox.rights import Rights
 
 from . import fs_scene
 
@@ -73,17 +76,14 @@ def test_deep_and_wide_trees_take_few_descriptors(run, tmp_path):
 
 def test_a_state_that_is_to_end_removes_no_further(lus, tree):
     script = lus(f"fs.remove('{tree}/sub', true)", held=(f"fs={tree}",))
-    decide = type(script.state._door).decide  # the state is stopped once it has removed something
+    decide = Rights.decide
 
-    def stop_then(self, *arguments):
+    def stop_then(self, *arguments):  # the state is stopped once it has removed something
         decide(self, *arguments)
-        self.stop.requested = True
+        script.state._door.stop.requested = True
 
-    type(script.state._door).decide = stop_then
-    try:
+    with patch.object(Rights, "decide", stop_then):
         script.step()
-    finally:
-        type(script.state._door).decide = decide
     assert (tree / "sub").exists()
 
 

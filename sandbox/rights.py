@@ -1,0 +1,93 @@
+"""What a state may do: the one place where its pledge set is asked and changed, and where the answers are recorded.
+
+No other module of this room asks a pledge set anything: a test reads the sources for it. So where there is an audit, no
+decision escapes it, whichever way it was come to.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..permissions import Audit, Decision, Origin, Pledge, PledgeLimitError, PledgeSet
+from .calls import DeniedError
+from .files import Decide
+from .recorder import Recorder
+
+
+class Rights:
+    """The pledges of one state. Used by one thread at a time."""
+
+    __slots__ = ("_audit", "_recorder", "_shadow", "pledges")
+
+    def __init__(self, pledges: PledgeSet, audit: Audit | None = None, recorder: Recorder | None = None) -> None:
+        """`recorder` is told of every decision; one is there if there is an `audit`, and not otherwise."""
+        self.pledges = pledges
+        self._audit = audit
+        self._shadow = audit.shadow if audit else None
+        self._recorder = recorder
+
+    def decide(self, permission: str, value: str | None = None, asked: str | None = None) -> None:
+        """Raise `DeniedError` unless the state holds the permission for this value.
+
+        `asked` is what the script has called it, where `value` is the real path that this came to.
+        """
+        decision = self._decided(permission, value, asked)
+        if not decision.allowed:
+            raise DeniedError(decision)
+
+    def decide_tree(self, permission: str, path: str, asked: str) -> None:
+        """As `decide`, for a directory and all that is or will be beneath it."""
+        decision = self.pledges.decide_tree(permission, path)
+        if self._recorder is not None:
+            shadow = self._shadow.decide_tree(permission, path) if self._shadow else None
+            self._recorder.decided(decision, shadow, asked)
+        if not decision.allowed:
+            raise DeniedError(decision)
+
+    def allows(self, permission: str, value: str, asked: str) -> bool:
+        """Whether `decide` lets it pass."""
+        return self._decided(permission, value, asked).allowed
+
+    def about(self, asked: str) -> Decide:
+        """`decide` for the real paths that a path of the script's leads to."""
+        if self._recorder is None:
+            return self.decide
+
+        def decide(permission: str, value: str) -> None:
+            self.decide(permission, value, asked)
+
+        return decide
+
+    def rejects(self, permission: str) -> bool:
+        """Whether anything at all of this permission is rejected. No decision."""
+        return bool(self.pledges.grants[permission].rejected)
+
+    def may_come_to_hold(self, permission: str, path: str) -> bool:
+        """Whether the state could ever hold a path permission for this path or anything beneath it. No decision."""
+        return any(rule.may_touch_tree(path) for rule in self.pledges.grants[permission].ceiling)
+
+    def request(self, pledge: Pledge, where: str) -> bool:
+        """What the script's `pledge(x)` does at a position, and its answer. `PledgeLimitError`."""
+        origin = Origin.call(where)
+        granted = False
+        try:
+            self.pledges, granted = self.pledges.request(pledge, origin)
+        finally:
+            if self._recorder is not None:
+                self._recorder.pledged(str(pledge), where, granted=granted)
+        if self._shadow:
+            with suppress(PledgeLimitError):  # as the call would have failed under it
+                self._shadow, _ = self._shadow.request(pledge, origin)
+        return granted
+
+    def inherit(self) -> tuple[PledgeSet, Audit | None]:
+        """What a state that is created now begins with."""
+        audit = self._audit and Audit(self._audit.observes, self._shadow).inherit()
+        return self.pledges.inherit(), audit
+
+    def _decided(self, permission: str, value: str | None, asked: str | None) -> Decision:
+        decision = self.pledges.decide(permission, value)
+        if self._recorder is not None:
+            shadow = self._shadow.decide(permission, value) if self._shadow else None
+            self._recorder.decided(decision, shadow, asked)
+        return decision
