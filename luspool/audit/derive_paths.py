@@ -63,7 +63,7 @@ def arranged(permission: str, found: Sequence[Found], paths: PathText, *, patter
     for directory, group in groupby(top, lambda each: os.path.dirname(each.path)):
         files = []
         for each in group:
-            if each.path in beneath or _is_directory(each.path):
+            if each.path in beneath or os.path.isdir(each.path):
                 yield paths.of_path(each.path), _of_directory(each, beneath.get(each.path, ()), paths)
             else:
                 files.append(each)
@@ -135,10 +135,3 @@ def _within(found: Sequence[Found]) -> dict[str, str]:
         if topmost is not None:
             within[path] = topmost
     return within
-
-
-def _is_directory(path: str) -> bool:
-    try:
-        return os.path.isdir(path)
-    except ValueError:  # no name that the system could have
-        return False
