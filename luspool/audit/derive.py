@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from .. import __version__
 from ..errors import SCRIPT_ERROR, LuspoolError
 from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSyntaxError, Rule, ValueKind
 from ..permissions.decision import visible
@@ -175,9 +174,9 @@ class _Deriver:
             self._left_out.append(text)
 
     def _head(self, runs: Sequence[RunSummary]) -> Iterator[str]:
-        whence = counted(len(runs), "run")
-        yield f"Derived by luspool {__version__} from {whence}, and from nothing else: it grants what was used there."
-        yield "With other arguments, input or files a script may need more."
+        whence = f"Derived from {counted(len(runs), 'run')} by `luspool audit derive`"
+        yield f"{whence}. It grants what was used there, and covers nothing else:"
+        yield "with other arguments, input or files a script may need more."
         for run in runs:
             header = run.header
             what = f"{counted(header.arguments, 'argument')}, {counted(run.counts.asked, 'decision')}"
