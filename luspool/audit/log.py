@@ -26,8 +26,8 @@ from ..permissions.decision import visible
 VERSION: Final = 1
 SIZE_MOST: Final = 256 * 1024 * 1024
 """Bytes of a log. All of it is kept in memory, as some five times as much; guessed: more than a million decisions."""
-LINE_MOST: Final = 4 * 1024 * 1024
-"""Bytes of a line; bounds what reading one can take. A state that holds all that it may has lists of some megabytes."""
+LINE_MOST: Final = 8 * 1024 * 1024
+"""Bytes of a line; bounds what reading one can take. A host sends half as much at a time, and a line comes of one."""
 _NUMBER_MOST: Final = 2**63 - 1
 _RUN: Final = re.compile(r"[0-9a-f]{16}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
