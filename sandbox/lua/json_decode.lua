@@ -9,9 +9,13 @@
 -- parts exclude each other, so that one that fails has read each byte once; and those that fail too often are
 -- not tried again.
 --
+-- Where the native module is, it reads runs of plain elements and members instead (native/json.c), and all of that is not
+-- needed; what it leaves, and what is wrong, is read here.
+--
 -- No code of the script runs in here, so one text at a time is read in a state, and what is known of it lies in the
 -- upvalues. An error of memory may leave them as they are; the next call sets them all.
-local raw, _, _, _, parts = ...
+local raw, _, coroutines, _, parts = ...
+local native = coroutines.native and coroutines.native.json()
 local find, sub, byte, match, gsub = raw.string_find, raw.string_sub, raw.string_byte, raw.string_match, raw.string_gsub
 local concat, move, rep, char = raw.table_concat, raw.table_move, raw.string_rep, raw.string_char
 local create, format, type = raw.table_create, raw.string_format, raw.type
@@ -65,6 +69,7 @@ end
 
 --- The first control character that is no white space. In a long text, plain searches for each are the fastest.
 local function first_control()
+  if native then return native.first_control(s) or NOWHERE end
   if #s < 1024 then return find(s, "[\0-\8\11\12\14-\31]") or NOWHERE end
   local first = NOWHERE
   for code = 0, 31 do
@@ -368,6 +373,10 @@ function array(at, role)
     return t, at + 1
   end
   while true do
+    if native then
+      n, at = native.read_values(s, at, t, n)
+      c = byte(s, at)
+    end
     local from, kind = at, c
     n = n + 1
     t[n], at = value_at(at, c, role)
@@ -379,7 +388,7 @@ function array(at, role)
       return t, c_or_at + 1
     end
     at, c = next_at, c_or_at
-    if n == due then
+    if n == due and not native then
       local before = n
       if kind ~= OPEN and kind ~= OPEN_ARRAY and after - from <= MAX_SHORT and at - after <= MAX_GAP then
         n, at = take_runs(t, n, at, t[n], sub(s, after, at - 1))
@@ -448,6 +457,33 @@ function object(at, role)
     if lesson then lesson = learn(lesson, key, value, from, c, at) end
   end
 end
+
+--- An object whose plain members the native module reads.
+local function object_in_runs(at)
+  if depth == MAX_DEPTH then too_deep(at) end
+  depth = depth + 1
+  local t, c, is_over = {}, nil, nil
+  at, c = skip(at + 1)
+  if c == CLOSE then return close(t, nil, at + 1) end
+  while true do
+    at, is_over = native.read_members(s, at, t)
+    if is_over then return close(t, nil, at) end
+    if byte(s, at) ~= QUOTE then fail(at, "a string as key") end
+    local key, from, after, found
+    key, at = string_at(at + 1)
+    from, c = pass(at, COLON)
+    if not from then fail(c, "':'") end
+    t[key], at = value_at(from, c, key)
+    after, c, found = pass(at, COMMA)
+    if not after then
+      if found ~= CLOSE then fail(c, "',' or '}'") end
+      return close(t, nil, c + 1)
+    end
+    at = after
+  end
+end
+
+if native then object = object_in_runs end
 
 --- # JSON
 --- JSON as RFC 8259 has it. A JSON object is a table with string keys, an array a table with the keys 1 to n, `null` is

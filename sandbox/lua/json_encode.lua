@@ -1,17 +1,21 @@
--- tojson, in Lua alone (see json_decode.lua). The text is collected in pieces, which are joined when there are many.
+-- tojson, in Lua alone (see json_decode.lua), but for runs of plain values where the native module is (native/json.c). The text
+-- is collected in pieces, which are joined when there are many.
 --
 -- A filter and `__json` are the script's functions: they may wait, fail, change the tables that are being written, and
 -- call tojson. So all that a call works with lies in its own `job`, and every table is asked for its keys once, before
 -- any of its values is written; a value that has gone since is nil.
-local raw, _, _, _, parts = ...
+local raw, _, coroutines, _, parts = ...
+local native = coroutines.native and coroutines.native.json()
 local type, next, getmetatable, rawget, rawequal = raw.type, raw.next, raw.getmetatable, raw.rawget, raw.rawequal
 local find, byte, sub, gsub, format = raw.string_find, raw.string_byte, raw.string_sub, raw.string_gsub, raw.string_format
 local concat, math_type, utf8_len, select = raw.table_concat, raw.math_type, raw.utf8_len, raw.select
 local special, sealed, public_type = raw.special, raw.sealed, raw.public_type
+local rawlen = raw.rawlen
 local support = parts.support
 
 local MAX_DEPTH <const> = 1000
 local MANY_PIECES <const> = 4096
+local FEW <const> = 16 -- elements of a table, for which a call of C takes longer than it saves
 -- Strings that are kept with their quotes and escapes during a call, and their bytes; keys and words recur. Shapes: see
 -- `members`.
 local MAX_QUOTED <const>, MAX_SHORT <const>, MAX_SHAPES <const>, MAX_SHAPE <const> = 512, 40, 1024, 32
@@ -105,6 +109,15 @@ end
 --- How many elements a table has as an array, holes included; nil if it is an object.
 local function array_length(t)
   local count = 0
+  if native and rawlen(t) > FEW then
+    local is_over, before
+    repeat
+      before = count
+      count, is_over = native.sequence(t, count)
+      if is_over then return count end
+    until count == before
+    count = 0
+  end
   for key in next, t do
     if key ~= count + 1 then
       local greatest, used = 0, 0
@@ -161,6 +174,15 @@ local function put_array(job, n, t, length, depth)
   local path, quoted, plain = job.path, job.quoted, not getmetatable(t) -- otherwise, metamethods would be called
   local index, separator = 1, "["
   while index <= length do
+    if native and plain and type(t[index]) ~= "table" then
+      local text, after = native.write_values(t, index, length)
+      if after > index then
+        job[n + 1], job[n + 2] = separator, text
+        n, separator, index = n + 2, ",", after
+        if n > MANY_PIECES then n = join(job, n) end
+        if index > length then break end
+      end
+    end
     job[n + 1] = separator
     n, separator = n + 1, ","
     local value
@@ -188,8 +210,18 @@ end
 
 local function put_object(job, n, t, depth)
   local order, filter, path, plain = members(job, t, depth - 1), job.filter, job.path, not getmetatable(t)
-  local separator = "{"
-  for i = 1, #order, 2 do
+  local separator, i, count = "{", 1, #order
+  while i <= count do
+    if native and not filter and type(rawget(t, order[i])) ~= "table" then
+      local text, after = native.write_members(t, order, i)
+      if text ~= "" then
+        job[n + 1], job[n + 2] = separator, text
+        n, separator = n + 2, ","
+        if n > MANY_PIECES then n = join(job, n) end
+      end
+      i = after
+      if i > count then break end
+    end
     local key = order[i]
     local value
     if plain then value = t[key] else value = rawget(t, key) end
@@ -201,6 +233,7 @@ local function put_object(job, n, t, depth)
       separator = ","
       if n > MANY_PIECES then n = join(job, n) end
     end
+    i = i + 2
   end
   if separator == "{" then
     n = n + 1

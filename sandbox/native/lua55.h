@@ -34,7 +34,7 @@ typedef void (*lua_Hook)(lua_State *, lua_Debug *);
 typedef void *(*lua_Alloc)(void *, void *, size_t, size_t);
 
 enum { LUA_OK, LUA_YIELD, LUA_ERRRUN, LUA_ERRSYNTAX, LUA_ERRMEM };
-enum { LUA_TNIL = 0, LUA_TNUMBER = 3, LUA_TSTRING, LUA_TTABLE, LUA_TFUNCTION };
+enum { LUA_TNIL = 0, LUA_TBOOLEAN, LUA_TNUMBER = 3, LUA_TSTRING, LUA_TTABLE, LUA_TFUNCTION };
 enum { LUA_GCCOLLECT = 2, LUA_GCCOUNT, LUA_GCCOUNTB = 4 };
 enum { LUA_HOOKCOUNT = 3 };
 enum { LUA_MASKRET = 2, LUA_MASKCOUNT = 8 };
@@ -64,21 +64,27 @@ typedef struct {
     X(int, lua_getstack, (lua_State *, int, lua_Debug *))                                                              \
     X(int, lua_gettable, (lua_State *, int))                                                                           \
     X(int, lua_gettop, (lua_State *))                                                                                  \
+    X(int, lua_isinteger, (lua_State *, int))                                                                          \
     X(int, lua_isstring, (lua_State *, int))                                                                           \
     X(int, lua_isyieldable, (lua_State *))                                                                             \
     X(lua_State *, lua_newthread, (lua_State *))                                                                       \
     X(void *, lua_newuserdatauv, (lua_State *, size_t, int))                                                           \
     X(int, lua_pcallk, (lua_State *, int, int, int, lua_KContext, lua_KFunction))                                      \
+    X(int, lua_next, (lua_State *, int))                                                                               \
     X(void, lua_pushboolean, (lua_State *, int))                                                                       \
     X(void, lua_pushcclosure, (lua_State *, lua_CFunction, int))                                                       \
     X(void, lua_pushinteger, (lua_State *, long long))                                                                 \
     X(void, lua_pushlightuserdata, (lua_State *, void *))                                                              \
     X(const char *, lua_pushlstring, (lua_State *, const char *, size_t))                                              \
     X(void, lua_pushnil, (lua_State *))                                                                                \
+    X(void, lua_pushnumber, (lua_State *, double))                                                                     \
     X(const char *, lua_pushstring, (lua_State *, const char *))                                                       \
     X(void, lua_pushvalue, (lua_State *, int))                                                                         \
     X(int, lua_rawget, (lua_State *, int))                                                                             \
+    X(int, lua_rawgeti, (lua_State *, int, long long))                                                                 \
     X(unsigned long long, lua_rawlen, (lua_State *, int))                                                              \
+    X(void, lua_rawset, (lua_State *, int))                                                                            \
+    X(void, lua_rawseti, (lua_State *, int, long long))                                                                \
     X(int, lua_resume, (lua_State *, lua_State *, int, int *))                                                         \
     X(void, lua_rotate, (lua_State *, int, int))                                                                       \
     X(void, lua_setallocf, (lua_State *, lua_Alloc, void *))                                                           \
@@ -90,6 +96,7 @@ typedef struct {
     X(lua_CFunction, lua_tocfunction, (lua_State *, int))                                                              \
     X(long long, lua_tointegerx, (lua_State *, int, int *))                                                            \
     X(const char *, lua_tolstring, (lua_State *, int, size_t *))                                                       \
+    X(double, lua_tonumberx, (lua_State *, int, int *))                                                                \
     X(lua_State *, lua_tothread, (lua_State *, int))                                                                   \
     X(void *, lua_touserdata, (lua_State *, int))                                                                      \
     X(int, lua_type, (lua_State *, int))                                                                               \

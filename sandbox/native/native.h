@@ -26,4 +26,7 @@ const char *try_position(lua_State *L, const lua_Debug *event);
 /* patterns.c: puts find, match, gmatch and gsub into the table on top of the stack. */
 void add_patterns(lua_State *L);
 
+/* json.c: puts `json` into the table on top of the stack, which gives a table of functions. */
+void add_json(lua_State *L);
+
 #endif

@@ -6,12 +6,27 @@ import json
 import math
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .library_probes import LibraryError, call
+from .library_probes import LibraryError, StateCalls
+from .library_probes import call as call_bare
 
 LONG, SMALL = 300, 100
+
+
+@pytest.fixture(scope="module")
+def call_in_a_state():
+    """Where there is a native module, it is in use there."""
+    calls = StateCalls("local calls = { fromjson = fromjson, tojson = tojson }", text=True)
+    yield calls
+    calls.close()
+
+
+@pytest.fixture(scope="module", params=["bare", "in a state"])
+def call(request, call_in_a_state):
+    return call_bare if request.param == "bare" else call_in_a_state
 
 
 def parse_integer(text):
@@ -54,7 +69,7 @@ def outcome(function, text):
         return "refused"
 
 
-def agree(text):
+def agree(call, text):
     expected = outcome(lambda t: as_lua_sees_it(in_python(t)), text)
     assert outcome(lambda t: call("fromjson", t), text) == expected
 
@@ -110,36 +125,36 @@ def damaged(draw):
 
 @settings(max_examples=LONG)
 @given(documents())
-def test_a_document_says_what_python_reads_in_it(text):
-    agree(text)
+def test_a_document_says_what_python_reads_in_it(call, text):
+    agree(call, text)
 
 
 @settings(max_examples=2 * LONG)
 @given(damaged())
-def test_a_damaged_document_is_refused_where_python_refuses_it(text):
+def test_a_damaged_document_is_refused_where_python_refuses_it(call, text):
     if re.search(r"\\u[dD][89a-fA-F]", text):  # Python takes surrogates that are no pair
         text = re.sub(r"\\u[dD][89a-fA-F]", r"\\u00", text)
-    agree(text)
+    agree(call, text)
 
 
 @settings(max_examples=LONG)
 @given(st.text('[]{},:"\\0123456789.eE+- \nabflnrstu', max_size=12))
-def test_short_texts_of_jsons_characters(text):
-    agree(text)
+def test_short_texts_of_jsons_characters(call, text):
+    agree(call, text)
 
 
 @settings(max_examples=SMALL)
 @given(st.binary(max_size=20) | st.binary(max_size=10).map(lambda data: b'["' + data + b'"]'))
-def test_any_bytes_are_a_value_or_an_error_with_a_position(data):
+def test_any_bytes_are_a_value_or_an_error_with_a_position(call, data):
     try:
         call("fromjson", data)
     except LibraryError as error:
-        assert re.match(r"script: invalid JSON at position \d+: ", str(error))  # noqa: PT017
+        assert re.match(r"(script|main\.lus:\d+): invalid JSON at position \d+: ", str(error))  # noqa: PT017
 
 
 @settings(max_examples=LONG)
 @given(values | repetitive)
-def test_what_is_written_is_read_back_by_both(value):
+def test_what_is_written_is_read_back_by_both(call, value):
     plain = as_lua_sees_it(value)
     written = call("tojson", plain)
     assert exactly(call("fromjson", written)) == exactly(plain)
@@ -148,7 +163,7 @@ def test_what_is_written_is_read_back_by_both(value):
 
 @settings(max_examples=SMALL)
 @given(values)
-def test_the_same_value_is_written_the_same_whatever_the_order_of_its_keys(value):
+def test_the_same_value_is_written_the_same_whatever_the_order_of_its_keys(call, value):
     def turned(item):
         if isinstance(item, list):
             return [turned(part) for part in item]
@@ -162,6 +177,41 @@ def test_the_same_value_is_written_the_same_whatever_the_order_of_its_keys(value
 
 @settings(max_examples=SMALL)
 @given(floats)
-def test_a_float_is_written_so_that_it_is_the_same_again(number):
+def test_a_float_is_written_so_that_it_is_the_same_again(call, number):
     written = call("tojson", number)
     assert exactly(json.loads(written)) == exactly(number)
+
+
+@settings(max_examples=LONG)
+@given(damaged())
+def test_both_ways_of_reading_find_the_same_error(call_in_a_state, text):
+    def problem(call):
+        try:
+            return call("fromjson", text) and "none"
+        except LibraryError as error:
+            return re.sub(r"^(script|main\.lus:\d+): ", "", str(error))
+
+    assert problem(call_in_a_state) == problem(call_bare)
+
+
+@settings(max_examples=LONG)
+@given(values | repetitive)
+def test_both_ways_of_writing_write_the_same(call_in_a_state, value):
+    plain = as_lua_sees_it(value)
+    assert call_in_a_state("tojson", plain) == call_bare("tojson", plain)
+
+
+LARGE = {
+    "elements": [None, *range(-5000, 5000), *["é\n"] * 5000, 1.5, *[True, False, None, [], {}] * 1000, 2],
+    "members": {f"k{i}": [i, f"\t{i}", None, -i / 8, i % 2 == 0][i % 5] for i in range(20_000)},
+    "strings": ["x" * 3_000_000, "\\" * 3000, "é" * 700_000, "last"],
+    "escapes near the end of what C takes": ["a" * n + end for n in range(1015, 1030) for end in ("\n", "😀", "\x01b")],
+}
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+@pytest.mark.parametrize("value", LARGE.values(), ids=LARGE.keys())
+def test_what_takes_several_runs(call, value, ensure_ascii):
+    agree(call, json.dumps(value, ensure_ascii=ensure_ascii))
+    plain = as_lua_sees_it(value)
+    assert exactly(as_lua_sees_it(in_python(call("tojson", plain)))) == exactly(plain)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-import runpy
 import statistics
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from luspool.sandbox import Sandbox, codec
-
-CONFTEST = Path(__file__).resolve().parents[1] / "unit/sandbox/conftest.py"
+from .library_probes import LibraryError, StateCalls
 
 CALLEE = r"""
 local calls = {}
@@ -62,41 +58,12 @@ function calls.formats(size, offset, format, values)
   for i = 1, #got - 1 do assert(got[i] == wanted[i]) end
   return true
 end
-
-while true do
-  local name, arguments, count = table.unpack(worker.peek())
-  worker.message({pcall(calls[name], table.unpack(arguments, 1, count))})
-end
 """
-
-
-class Callee:
-    """A state that calls what it is asked to. Strings come back as bytes."""
-
-    def __init__(self):
-        script = runpy.run_path(str(CONFTEST))["Script"]
-        self._script = script(Sandbox({}, "/"), CALLEE, {"is_worker": True})
-        self._script.waits_for()
-
-    def __call__(self, name, *arguments):
-        self._script.port.inbox.append(codec.encode([name, list(arguments), len(arguments)]))
-        self._script.waits_for()
-        ((succeeded, *results),) = codec.decode(self._script.port.outbox.pop(), text=False)
-        if not succeeded:
-            raise CallError(results[0].decode("utf-8", "replace"))
-        return results[0] if results else None
-
-    def close(self):
-        self._script.state.close()
-
-
-class CallError(Exception):
-    """The call raised this text."""
 
 
 @pytest.fixture(scope="module")
 def call():
-    callee = Callee()
+    callee = StateCalls(CALLEE)
     yield callee
     callee.close()
 
@@ -182,7 +149,7 @@ def test_what_cannot_be_transcoded_is_named_with_its_place(call, data, one, othe
     if wanted is None:
         assert call("transcode", data, one, other) == encoded
     else:
-        with pytest.raises(CallError, match=re.escape(f"bad argument #1 to 'transcode' {wanted}")):
+        with pytest.raises(LibraryError, match=re.escape(f"bad argument #1 to 'transcode' {wanted}")):
             call("transcode", data, one, other)
 
 

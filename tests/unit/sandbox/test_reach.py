@@ -41,6 +41,7 @@ package.loadlib = function(...)
   return function()
     local native = open()
     for name, value in next, native do names[value] = "native." .. name end
+    for name, value in next, native.json() do names[value] = "native.json." .. name end
     local guard = native.guard
     native.guard = function(name, ...)
       local made = guard(name, ...)
