@@ -40,7 +40,7 @@ def _list(door: Door, path: bytes) -> bytes:
     asked, rights = decode(path), door.rights
 
     def may_read(real_path: str) -> bool:
-        return rights.allows("fs:read", real_path, asked)
+        return rights.allows(asked, "fs:read", real_path)
 
     with naming(path):
         names = names_in(rights.about(asked), asked, may_read if rights.rejects("fs:read") else None)
@@ -124,11 +124,11 @@ def _move(door: Door, source: bytes, target: bytes) -> bool:
             if new.is_of_directory and not is_directory:
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             if is_directory:
-                rights.decide_tree("fs:write", old.real_path, asked)
-                rights.decide_tree("fs:write", new.real_path, asked_new)
+                rights.decide_tree(asked, "fs:write", old.real_path)
+                rights.decide_tree(asked_new, "fs:write", new.real_path)
             if rights.may_come_to_hold("fs:read", new.real_path):
                 # What a state may not read must not come to where it may, or could pledge to.
-                (rights.decide_tree if is_directory else rights.decide)("fs:read", old.real_path, asked)
+                (rights.decide_tree if is_directory else rights.decide_about)(asked, "fs:read", old.real_path)
             if stat.S_ISLNK(found.st_mode):
                 _decide_on_moved_link(rights, old, new)
             os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
@@ -140,7 +140,7 @@ def _decide_on_moved_link(rights: Rights, old: Entry, new: Entry) -> None:
     directory = os.path.dirname(new.real_path)
     text = decode(old.link())
     if not text.startswith("/") and directory != os.path.dirname(old.real_path):
-        rights.decide("fs:write", decode(resolved(checked(os.path.join(directory, text)))), text)
+        rights.decide_about(text, "fs:write", decode(resolved(checked(os.path.join(directory, text)))))
 
 
 def _remove(door: Door, path: bytes, recursive: bool) -> bool:
@@ -150,7 +150,7 @@ def _remove(door: Door, path: bytes, recursive: bool) -> bool:
         if not stat.S_ISDIR(entry.status().st_mode):
             os.unlink(entry.name, dir_fd=entry.directory)
         elif recursive:
-            rights.decide_tree("fs:write", entry.real_path, asked)
+            rights.decide_tree(asked, "fs:write", entry.real_path)
             remove_tree(decide, entry, door.is_ending)
         else:
             os.rmdir(entry.name, dir_fd=entry.directory)

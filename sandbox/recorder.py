@@ -18,9 +18,9 @@ Times are nanoseconds since 1970. Who reads this takes nothing of it for granted
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from time import time_ns
+from typing import Any, Final, TypeAlias, TypeVar
 
 from ..permissions import Audit, Decision, PledgeSet, Reason, Rule, held_and_ceiling
 from .calls import decode
@@ -34,6 +34,7 @@ _LONGEST: Final = 4096
 _HELD_BACK: Final = 100_000_000
 """Nanoseconds for which a row waits for the next at most, while one comes. Guessed: what a killed host may lose."""
 
+Text = TypeVar("Text", str, str | None)
 _Row: TypeAlias = list[Any]  # what JSON can say
 _COUNT, _LAST = 5, 6
 _encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -50,6 +51,7 @@ class Recorder:
         "_is_worker",
         "_known",
         "_numbers",
+        "_places",
         "_rows",
         "_send",
         "_since",
@@ -74,6 +76,8 @@ class Recorder:
         self._known: dict[tuple[object, ...], _Row] = {}
         """The rows of decisions that may be made again, as they were."""
         self._verdicts: list[_Row] = []
+        self._places: dict[bytes, str] = {}
+        """Positions, as texts."""
         self._numbers: dict[tuple[object, ...], int] = {}
         """Of the verdicts, by the identities of their rules: those of the present pledges."""
 
@@ -82,22 +86,39 @@ class Recorder:
         declared = self._audit.shadow if self._audit.observes else None
         held, ceiling = (_some_of(texts) for texts in held_and_ceiling(declared or self._born_with))
         script = _cut(script)
-        self._add(["state", time.time_ns(), creator, script, held, ceiling], [script, *held, *ceiling])
+        self._add(["state", time_ns(), creator, script, held, ceiling], [script, *held, *ceiling])
 
     def decided(self, decision: Decision, shadow: Decision | None, asked: str | None) -> None:
         """A decision, and what the shadow set would have decided. `asked` is what the script called a real path."""
-        now = time.time_ns()
+        now = time_ns()
         # By identity, which is quick and enough: while the pledges are as they are, their rules are the same objects.
-        key: tuple[object, ...]
-        key = (self.where, asked, decision.value, decision.permission, id(decision.reason), id(decision.rule))
+        verdict: tuple[object, ...] = (decision.permission, id(decision.reason), id(decision.rule))
         if shadow is not None:
-            key = (*key, shadow.allowed, id(shadow.rule))
-        known = self._known.get(key)
-        if known is None:
-            self._add_decision(key, decision, shadow, asked, now)
+            verdict = (*verdict, shadow.allowed, id(shadow.rule))
+        key = (verdict, self.where, asked, decision.value)
+        row = self._known.get(key)
+        if row is not None:
+            row[_COUNT] += 1
+            row[_LAST] = now
         else:
-            known[_COUNT] += 1
-            known[_LAST] = now
+            number = self._numbers.get(verdict)
+            if number is None:
+                number = self._add_verdict(verdict, decision, shadow)
+            where = self._places.get(self.where) or self._add_place()
+            value, resolved = decision.value, None
+            if asked is not None:
+                value, resolved = asked, value
+            size = len(value or "") + len(resolved or "")
+            if size > _LONGEST:
+                value, resolved = _cut(value), _cut(resolved)
+            row = self._known[key] = [number, where, value, resolved, now, 1, now]
+            rows = self._rows
+            if not rows:
+                self._since = now
+            rows.append(row)
+            self._characters += size
+            if len(rows) >= _ROWS or self._characters >= _CHARACTERS:
+                self.flush()
         if now - self._since > _HELD_BACK:
             self.flush()
 
@@ -106,11 +127,11 @@ class Recorder:
         self._known.clear()
         self._numbers.clear()
         where, pledge = _cut(where), _cut(pledge)
-        self._add(["pledge", time.time_ns(), where, pledge, granted], [where, pledge])
+        self._add(["pledge", time_ns(), where, pledge, granted], [where, pledge])
 
     def ended(self, outcome: str) -> None:
         """The state has ended; see `Port.ending`."""
-        self._add(["end", time.time_ns(), outcome], [])
+        self._add(["end", time_ns(), outcome], [])
         self.flush()
 
     def flush(self) -> None:
@@ -120,33 +141,26 @@ class Recorder:
         batch = _encoded([self._verdicts, self._rows])
         self._rows, self._verdicts, self._characters = [], [], 0
         self._known.clear()
+        self._places.clear()
         self._numbers.clear()
         self._send(batch.encode())
 
     def _add(self, row: _Row, texts: Sequence[str]) -> None:
         if not self._rows:
-            self._since = time.time_ns()
+            self._since = time_ns()
         self._rows.append(row)
         self._characters += sum(map(len, texts))
         if len(self._rows) >= _ROWS or self._characters >= _CHARACTERS:
             self.flush()
 
-    def _add_decision(
-        self, key: tuple[object, ...], decision: Decision, shadow: Decision | None, asked: str | None, now: int
-    ) -> None:
-        verdict = key[3:]
-        number = self._numbers.get(verdict)
-        if number is None:
-            number = self._numbers[verdict] = len(self._verdicts)
-            self._verdicts.append(self._verdict(decision, shadow))
-        value, resolved = (decision.value, None) if asked is None else (asked, decision.value)
-        texts = [_cut(text) if text else "" for text in (decode(self.where), value, resolved)]
-        where = texts[0]
-        row = [number, where, value and texts[1], resolved and texts[2], now, 1, now]
-        self._known[key] = row
-        self._add(row, texts)
+    def _add_place(self) -> str:
+        """The present position."""
+        where = self._places[self.where] = _cut(decode(self.where))
+        self._characters += len(where)
+        return where
 
-    def _verdict(self, decision: Decision, shadow: Decision | None) -> _Row:
+    def _add_verdict(self, key: tuple[object, ...], decision: Decision, shadow: Decision | None) -> int:
+        """Its number."""
         word, reason = "allowed" if decision.allowed else "denied", decision.reason
         if self._audit.observes and shadow is not None:
             if decision.allowed and not shadow.allowed:
@@ -157,7 +171,9 @@ class Recorder:
         if shadow is not None:
             verdict += ["allowed" if shadow.allowed else "denied", _shown(shadow.rule)[0]]
         self._characters += sum(len(text) for text in verdict if isinstance(text, str))
-        return verdict
+        self._verdicts.append(verdict)
+        number = self._numbers[key] = len(self._verdicts) - 1
+        return number
 
     def _is_inherited(self, rule: Rule | None) -> bool:
         """Whether a worker has the rule from its creator."""
@@ -175,8 +191,8 @@ def _shown(rule: Rule | None) -> tuple[str | None, str | None]:
     return (None, None) if rule is None else (_cut(str(rule.pledge)), _cut(rule.origin.text))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+def _cut(text: Text) -> Text:
+    return f"{text[:_LONGEST]}…" if text is not None and len(text) > _LONGEST else text
 
 
 def _some_of(texts: list[str]) -> list[str]:

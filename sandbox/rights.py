@@ -7,8 +7,9 @@ decision escapes it, whichever way it was come to.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
-from ..permissions import Audit, Decision, Origin, Pledge, PledgeLimitError, PledgeSet
+from ..permissions import Audit, Origin, Pledge, PledgeLimitError, PledgeSet
 from .calls import DeniedError
 from .files import Decide
 from .recorder import Recorder
@@ -26,17 +27,21 @@ class Rights:
         self._shadow = audit.shadow if audit else None
         self._recorder = recorder
 
-    def decide(self, permission: str, value: str | None = None, asked: str | None = None) -> None:
-        """Raise `DeniedError` unless the state holds the permission for this value.
+    def decide(self, permission: str, value: str | None = None) -> None:
+        """Raise `DeniedError` unless the state holds the permission for this value."""
+        self.decide_about(None, permission, value)
 
-        `asked` is what the script has called it, where `value` is the real path that this came to.
-        """
-        decision = self._decided(permission, value, asked)
+    def decide_about(self, asked: str | None, permission: str, value: str | None) -> None:
+        """As `decide`, for the real path that a path of the script's, `asked`, leads to."""
+        decision = self.pledges.decide(permission, value)
+        if self._recorder is not None:
+            shadow = self._shadow.decide(permission, value) if self._shadow else None
+            self._recorder.decided(decision, shadow, asked)
         if not decision.allowed:
             raise DeniedError(decision)
 
-    def decide_tree(self, permission: str, path: str, asked: str) -> None:
-        """As `decide`, for a directory and all that is or will be beneath it."""
+    def decide_tree(self, asked: str, permission: str, path: str) -> None:
+        """As `decide_about`, for a directory and all that is or will be beneath it."""
         decision = self.pledges.decide_tree(permission, path)
         if self._recorder is not None:
             shadow = self._shadow.decide_tree(permission, path) if self._shadow else None
@@ -44,19 +49,17 @@ class Rights:
         if not decision.allowed:
             raise DeniedError(decision)
 
-    def allows(self, permission: str, value: str, asked: str) -> bool:
-        """Whether `decide` lets it pass."""
-        return self._decided(permission, value, asked).allowed
-
     def about(self, asked: str) -> Decide:
-        """`decide` for the real paths that a path of the script's leads to."""
-        if self._recorder is None:
-            return self.decide
+        """`decide_about` this path."""
+        return partial(self.decide_about, asked)
 
-        def decide(permission: str, value: str) -> None:
-            self.decide(permission, value, asked)
-
-        return decide
+    def allows(self, asked: str, permission: str, path: str) -> bool:
+        """Whether `decide_about` lets it pass."""
+        try:
+            self.decide_about(asked, permission, path)
+        except DeniedError:
+            return False
+        return True
 
     def rejects(self, permission: str) -> bool:
         """Whether anything at all of this permission is rejected. No decision."""
@@ -84,10 +87,3 @@ class Rights:
         """What a state that is created now begins with."""
         audit = self._audit and Audit(self._audit.observes, self._shadow).inherit()
         return self.pledges.inherit(), audit
-
-    def _decided(self, permission: str, value: str | None, asked: str | None) -> Decision:
-        decision = self.pledges.decide(permission, value)
-        if self._recorder is not None:
-            shadow = self._shadow.decide(permission, value) if self._shadow else None
-            self._recorder.decided(decision, shadow, asked)
-        return decision

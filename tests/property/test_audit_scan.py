@@ -58,13 +58,13 @@ class Port:
 def asked_when_run(source: str) -> set[tuple[str, str | None]]:
     asked = set()
 
-    def decide(_, permission, value=None, asked=None):
+    def decide(_, asked, permission, value):
         asked.add((permission, value))
 
     everything = Pledge.parse("all", command_line=True)
     pledges = PledgeSet.root([Rule(everything, Origin.flag("-P", "all"))])
     state = SANDBOX.new_state(Program("main.lus", source.encode(), codec.encode(), pledges), Port())
-    with patch.object(Rights, "decide", decide):
+    with patch.object(Rights, "decide_about", decide):
         try:
             state.step(Slice(0, bytearray(1)))
         finally:

@@ -76,13 +76,13 @@ def test_deep_and_wide_trees_take_few_descriptors(run, tmp_path):
 
 def test_a_state_that_is_to_end_removes_no_further(lus, tree):
     script = lus(f"fs.remove('{tree}/sub', true)", held=(f"fs={tree}",))
-    decide = Rights.decide
+    decide = Rights.decide_about
 
     def stop_then(self, *arguments):  # the state is stopped once it has removed something
         decide(self, *arguments)
         script.state._door.stop.requested = True
 
-    with patch.object(Rights, "decide", stop_then):
+    with patch.object(Rights, "decide_about", stop_then):
         script.step()
     assert (tree / "sub").exists()
 
