@@ -112,7 +112,7 @@ class LogLines:
                 batch.states += 1
                 parent = _number(creator) if creator else None
                 return self._line("state", **common, parent=parent, script=script, held=held, ceiling=ceiling)
-            case "end", [str(outcome)] if len(outcome) <= _LONGEST_OUTCOME:
+            case "end", [str(outcome)] if 0 < len(outcome) <= _LONGEST_OUTCOME:
                 return self._line("end", **common, outcome=outcome)
         raise ValueError(f"a row {kind!r:.50}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from dataclasses import replace
@@ -40,6 +41,7 @@ class FakePort:
         self.written = {1: b"", 2: b""}
         self.output_left = UNLIMITED
         self.input = deque()  # b"" is its end, and is never taken
+        self.records = []
 
     def limits(self):
         return self.state_limits
@@ -102,6 +104,15 @@ class FakePort:
 
     def has_parent(self):
         return self.is_worker
+
+    def identity(self):
+        return 7
+
+    def record(self, rows):
+        self.records.append(json.loads(rows))
+
+    def ending(self):
+        return "returned"
 
     def write(self, stream, data):
         self.written[stream] += data
