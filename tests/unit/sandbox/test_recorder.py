@@ -141,8 +141,8 @@ def test_no_other_module_asks_a_pledge_set():
     for path in SANDBOX.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in asking:
-                if ast.unparse(node.value).rpartition(".")[2] in ("pledges", "_shadow", "_born_with", "shadow"):
-                    asked.add(path.name)
+                owner = ast.unparse(node.value).rpartition(".")[2]
+                asked |= {path.name} if owner in ("pledges", "_shadow", "_born_with", "shadow") else set()
     assert asked == {"rights.py", "recorder.py"}
 
 
