@@ -96,7 +96,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         (decided for state in run.states for decided in state.decisions),
         key=lambda decided: (decided.decision != "denied", decided.id),
     )
-    scale = _Scale(run.header.time, run.last)
+    scale = _Scale(run)
     return {
         "header": run.header,
         "footer": run.footer,
@@ -147,11 +147,17 @@ def _asked(decisions: Iterable[Decided]) -> list[str]:
 
 
 class _Scale:
-    """From times to places on the time line. Whatever lies outside of the run is drawn at its border."""
+    """From times to places on the time line, from the first state's beginning to the last one's end.
 
-    def __init__(self, start: datetime, end: datetime) -> None:
-        self._start = start
-        self._seconds = max((end - start).total_seconds(), 1e-6)
+    Without what it takes to start and to end a process, which would be most of a short run. Whatever lies outside is
+    drawn at the border.
+    """
+
+    def __init__(self, run: RunSummary) -> None:
+        self._start = min((state.began for state in run.states if state.began), default=run.header.time)
+        ends = [state.ended for state in run.states]
+        last = max((end for end in ends if end), default=run.last) if all(ends) else run.last
+        self._seconds = max((last - self._start).total_seconds(), 1e-6)
 
     def seconds(self, time: datetime) -> float:
         return (time - self._start).total_seconds()
@@ -171,7 +177,7 @@ def _bar(state: StateSummary, scale: _Scale) -> _Bar:
         life += f", {scale.seconds(state.began):.3g} s to {scale.seconds(state.ended):.3g} s"
     # Drawn last is what lies on top, and of many marks those of denials are kept.
     marks = sorted(state.decisions, key=lambda decided: decided.decision == "denied")[-_MARKS_MOST:]
-    return _Bar(state, life, start, max(1, end - start), [_mark(decided, scale) for decided in marks])
+    return _Bar(state, life, start, round(max(1, end - start), 1), [_mark(decided, scale) for decided in marks])
 
 
 def _mark(decided: Decided, scale: _Scale) -> _Mark:

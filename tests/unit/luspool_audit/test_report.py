@@ -229,9 +229,18 @@ def test_a_page_of_a_large_run_is_bounded_and_says_what_it_leaves_out(monkeypatc
 
 
 def test_the_time_line_has_its_marks_where_they_belong():
-    log = LogMaker().state().decision("load").denial("env", "A").end()
-    log.lines[3]["time"] = "2027-01-01T00:00:00.000000Z"
-    page = as_page([log.footer().summary()])
-    assert '<rect class="life" x="200.0" y="6" width="600.0"' in page
-    assert '<rect class="allowed" x="400.0"' in page
-    assert '<rect class="denied" x="1000.0"' in page  # beyond the end, which a log that lies may say
+    """It is as long as the states live; what a log that lies says of other times is at its border."""
+    log = LogMaker().state().decision("load").denial("env", "A").end().footer()
+    log.lines[3]["time"], log.lines[4]["time"] = "2027-01-01T00:00:00.000000Z", "2026-03-01T12:00:00.005000Z"
+    page = as_page([log.summary()])
+    assert '<rect class="life" x="0.0" y="6" width="1000.0"' in page
+    assert '<rect class="allowed" x="250.0"' in page
+    assert '<rect class="denied" x="1000.0"' in page
+    assert "<span>0.004 s</span>" in page
+
+
+def test_the_time_line_of_a_run_that_was_cut_off_goes_as_far_as_the_log():
+    log = LogMaker().state().state(2, 1).end(2).decision("load")
+    page = as_page([log.summary()])
+    assert '<rect class="life" x="0.0" y="6" width="1000.0"' in page
+    assert '<rect class="life" x="333.3" y="6" width="333.4"' in page
