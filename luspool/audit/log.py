@@ -388,7 +388,7 @@ def _decision(fields: _Fields) -> Decided:
         fields.time("time"),
         fields.number("state", 1),
         fields.text("script"),
-        fields.optional_number("line"),
+        fields.optional_number("line", 1),
         fields.choice("permission", _ELEMENTARY),
         fields.optional_text("value"),
         fields.optional_text("resolved"),
@@ -409,7 +409,7 @@ def _pledge(fields: _Fields) -> Pledged:
         fields.time("time"),
         fields.number("state", 1),
         fields.text("script"),
-        fields.optional_number("line"),
+        fields.optional_number("line", 1),
         fields.text("pledge"),
         fields.flag("granted"),
     )
