@@ -14,14 +14,13 @@ from ..errors import SCRIPT_ERROR, LuspoolError
 from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSyntaxError, Rule, ValueKind
 from ..permissions.decision import visible
 from ..policy import Entry, PolicyFile, PolicySet
-from .derive_paths import Found, PathText, arranged
+from .derive_paths import LINES_MOST, Found, PathText, arranged
 from .log import Decided
-from .report_words import asked_text, counted, time_text, where_text
+from .report_words import asked_text, at_most, counted, time_text, where_text
 from .summary import RunSummary, StateSummary
 
 SET_NAME: Final = "derived"
 _PLACES_SHOWN: Final = 2
-_DENIALS_SHOWN: Final = 10
 _BY_CALL: Final = Origin.call("").text
 """How origins begin that are calls of `pledge`."""
 
@@ -75,8 +74,7 @@ def _check_denials(runs: Iterable[RunSummary]) -> None:
             visible(f"{asked_text(decided)} at {where_text(decided)}: {decided.reason} (run {run.header.run})")
             for run, decided in denied
         ]
-        shown, more = lines[:_DENIALS_SHOWN], len(lines) - _DENIALS_SHOWN
-        shown += [f"and {more} more"] if more > 0 else []
+        shown = at_most(LINES_MOST, lines)
         advice = "grant it, or run it under `luspool audit observe`; --ignore-denials leaves out what was denied"
         raise DeriveError(
             "\n  ".join([f"these runs were denied something, so what they need is not known ({advice})", *shown])
@@ -188,7 +186,7 @@ class _Deriver:
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    indented = [f"  {line}" for line in lines]
+    indented = [f"  {line}" for line in at_most(LINES_MOST, list(lines))]
     if indented:
         yield from (title, *indented)
 

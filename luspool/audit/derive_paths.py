@@ -10,10 +10,12 @@ from typing import Final, TypeAlias
 
 from ..permissions.paths import escape
 from ..policy.model import ARGUMENT_WORD
-from .report_words import counted
+from .report_words import at_most, counted
 
 OFFER_LEAST: Final = 3
 """Files of one directory for which a pattern is offered; guessed: fewer are as well read one by one."""
+LINES_MOST: Final = 20
+"""Lines of one list in a comment; guessed at what anybody reads. It says how many more there are."""
 _UNSAYABLE: Final = "?"
 """In a pattern, for a character that a pledge can't have."""
 
@@ -78,11 +80,9 @@ def arranged(permission: str, found: Sequence[Found], paths: PathText, *, patter
 
 
 def _of_directory(directory: Found, beneath: Sequence[Found], paths: PathText) -> tuple[str, ...]:
-    used = sorted(beneath, key=lambda each: each.path)
-    return (
-        f"a directory, with all beneath it; {directory.note}",
-        *(f"  used beneath: {paths.of_path(each.path)}, {each.note}" for each in used),
-    )
+    used = [f"{paths.of_path(each.path)}, {each.note}" for each in sorted(beneath, key=lambda each: each.path)]
+    lines = [f"  used beneath: {line}" for line in at_most(LINES_MOST, used)]
+    return f"a directory, with all beneath it; {directory.note}", *lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,9 @@ def _offered(directory: str, files: Sequence[Found], paths: PathText) -> _Offer 
 
 
 def _with_pattern(offer: _Offer, values: Sequence[Value]) -> Value:
-    used = (f"  used: {value}, {comment[0]}" for value, comment in values)
-    return offer.pattern, (f"in the place of {counted(len(values), 'file')}, with {offer.more}", *used)
+    used = at_most(LINES_MOST, [f"{value}, {comment[0]}" for value, comment in values])
+    first = f"in the place of {counted(len(values), 'file')}, with {offer.more}"
+    return offer.pattern, (first, *(f"  used: {line}" for line in used))
 
 
 def _with_offer(permission: str, offer: _Offer, values: Sequence[Value]) -> Iterator[Value]:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from ..permissions.decision import visible
 from .log import Decided
-from .report_words import asked_text, counted, duration_text, time_text, where_text
+from .report_words import asked_text, at_most, counted, duration_text, time_text, where_text
 from .summary import RunSummary, StateSummary
 
 _STATES_MOST: Final = 1000
@@ -56,9 +56,8 @@ def _printed(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _hash(text: str) -> Markup:
-    digest = hashlib.sha256(text.encode()).digest()
-    return Markup(f"'sha256-{base64.b64encode(digest).decode()}'")  # noqa: S704  of characters that need no escape
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +140,7 @@ def _tree(states: Sequence[StateSummary]) -> Iterator[_Node]:
 
 def _asked(decisions: Iterable[Decided]) -> list[str]:
     """What was asked for, each once."""
-    found = list(dict.fromkeys(map(asked_text, decisions)))
-    more = len(found) - _PLEDGES_MOST
-    return [*found[:_PLEDGES_MOST], f"and {more} more"] if more > 0 else found
+    return at_most(_PLEDGES_MOST, list(dict.fromkeys(map(asked_text, decisions))))
 
 
 class _Scale:

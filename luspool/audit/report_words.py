@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from .log import Decided, Pledged
@@ -11,6 +12,12 @@ from .summary import RunSummary
 def counted(number: int, noun: str) -> str:
     """`1 state`, `2 states`."""
     return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def at_most(number: int, lines: Sequence[str]) -> list[str]:
+    """The first of these, and how many more there are."""
+    more = len(lines) - number
+    return [*lines[:number], f"and {more} more"] if more > 0 else list(lines)
 
 
 def asked_text(decided: Decided) -> str:

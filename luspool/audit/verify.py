@@ -12,7 +12,7 @@ from ..errors import SCRIPT_ERROR, LuspoolError
 from ..host_command import python_command
 from ..permissions.decision import visible
 from .log import read_logs
-from .report_words import asked_text, where_text
+from .report_words import asked_text, at_most, where_text
 from .summary import summarize
 
 _DENIALS_SHOWN = 10
@@ -43,9 +43,8 @@ def verify(policy: str, program: Sequence[str], statuses: Collection[int]) -> st
     name = visible(program[0])
     if run.denials:
         shown = [visible(f"{asked_text(each)} at {where_text(each)}") for each in run.denials]
-        more = [f"and {len(shown) - _DENIALS_SHOWN} more"] if len(shown) > _DENIALS_SHOWN else []
-        lines = [f"not verified: {name} was denied something under the policy", *shown[:_DENIALS_SHOWN], *more]
-        raise VerifyError("\n  ".join(lines))
+        first = f"not verified: {name} was denied something under the policy"
+        raise VerifyError("\n  ".join([first, *at_most(_DENIALS_SHOWN, shown)]))
     if done.returncode not in statuses:
         expected = " or ".join(map(str, sorted(statuses)))
         raise VerifyError(f"not verified: under the policy {name} ended with status {done.returncode}, not {expected}")

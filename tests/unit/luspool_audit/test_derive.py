@@ -66,7 +66,7 @@ def test_the_file_says_which_runs_it_covers_and_that_it_covers_no_others():
 
 def test_runs_that_were_denied_something_tell_not_what_they_need():
     log = running_log()
-    for number in range(12):
+    for number in range(22):
         log.denial("env", f"x\x1b{number}")
     with pytest.raises(DeriveError) as raised:
         derived(log)
@@ -76,7 +76,7 @@ def test_runs_that_were_denied_something_tell_not_what_they_need():
         "env=HOME at w.lus:3: beyond (run 00000000000000aa)",
         r"env=x\x1b0 at main.lus:1: beyond (run 00000000000000aa)",
     ]
-    assert (len(shown), shown[-1]) == (11, "and 3 more")
+    assert (len(shown), shown[-1]) == (21, "and 3 more")
 
 
 def test_what_was_only_observed_is_needed():
@@ -212,3 +212,14 @@ def test_more_than_a_policy_takes_is_refused(monkeypatch):
     with pytest.raises(DeriveError, match=r"need 5 pledges of fs:read, and a policy takes 4 \(--patterns grants"):
         derived(log)
     assert pledges(log, patterns=True) == ["fs:read=/srv", "? fs=/x"]
+
+
+def test_comments_are_bounded_however_much_was_used():
+    """A policy has a largest size, and so has what people read."""
+    log = reads(*(f"/no/such/{number}.x" for number in range(1000)))
+    assert lines(log, patterns=True)[20:] == ["#   used: /no/such/115.x, once: main.lus:1", "#   used: and 980 more"]
+    assert lines(log.decision("fs:read", "/no/such"))[-1] == "#   used beneath: and 980 more"
+    for number in range(1000):
+        log.denial("env", f"A{number}")
+    text = write_policy(derived(log, ignores_denials=True).policy)
+    assert "#   env=A19\n#   and 980 more\n" in text
