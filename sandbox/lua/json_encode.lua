@@ -1,5 +1,5 @@
--- tojson, in Lua alone (see json_decode.lua), but for runs of plain values where the native module is (native/json.c). The text
--- is collected in pieces, which are joined when there are many.
+-- tojson (see json_decode.lua). The native module writes runs of plain values, where it is there (native/json.c). The text is
+-- collected in pieces, which are joined when there are many.
 --
 -- A filter and `__json` are the script's functions: they may wait, fail, change the tables that are being written, and
 -- call tojson. So all that a call works with lies in its own `job`, and every table is asked for its keys once, before
