@@ -190,11 +190,14 @@ class Supervisor:
 
     def _hear_out(self, host: HostConnection, deadline: float) -> None:
         """Take a host's records until it has closed its socket, or nothing comes any more."""
+        late = 0
         with selectors.PollSelector() as selector:
             selector.register(host.process.events, selectors.EVENT_READ)
-            while self._take_records(host.events.messages()):
+            while late < READS and self._take_records(host.events.messages()):
+                left = deadline - time.monotonic()
+                late += left <= 0  # what lies in the socket is taken all the same
                 with self._interruptible:
-                    ready = selector.select(max(0.0, deadline - time.monotonic()))
+                    ready = selector.select(max(0.0, left))
                 if not ready or not host.events.receive():
                     return
 

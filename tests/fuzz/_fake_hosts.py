@@ -3,6 +3,8 @@
 import os
 import socket
 
+from luspool.audit.record_lines import LogHeader, LogLines
+from luspool.permissions import PledgeSet
 from luspool.scheduler import fleet, fleet_member, supervisor, wire
 from luspool.scheduler.records import pack
 
@@ -179,6 +181,7 @@ class Listener:
         self.deaths = []
         self.reports = []
         self.failed = self.deadlocked = self.stuck = self.reports.append
+        self.record = LogLines("0", LogHeader("0", "main.lus", 0, "/", False, PledgeSet.root(), None)).of
         self.is_started = False
 
     def notice(self, text):

@@ -30,6 +30,7 @@ control = st.one_of(
 from_host = st.one_of(
     st.builds(wire.Stamp, integers, integers),
     st.builds(wire.Output, integers, st.binary(max_size=200)),
+    st.builds(wire.Record, integers, st.binary(max_size=200)),
     st.just(wire.WantInput()),
     st.builds(wire.Call, integers, texts, st.binary(max_size=200)),
     st.builds(wire.Failed, texts, texts, texts, texts, st.booleans()),

@@ -1,5 +1,6 @@
 """`luspool.Runtime`: what a run gives, and what is refused."""
 
+import json
 import os
 import signal
 import subprocess
@@ -197,3 +198,17 @@ def test_the_public_names_are_sorted_and_exist():
 def test_importing_the_package_imports_nothing_of_the_runtime():
     code = "import sys, luspool; print(sorted(name for name in sys.modules if name.startswith(('luspool.', 'lupa'))))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
+
+
+def test_a_run_may_leave_an_audit_log(tmp_path):
+    log = tmp_path / "log.jsonl"
+    with luspool.Runtime(functions={"f": lambda: 1}) as runtime:
+        result = runtime.run("a.lus", source="host.f() host.g()", pledges=["host:f"], audit=log)
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        asked = [(line["value"], line["decision"]) for line in lines if line["type"] == "decision"]
+        assert asked == [("f", "allowed"), ("g", "denied")]
+        assert (lines[-1]["type"], lines[-1]["status"]) == ("footer", result.status)
+        with pytest.raises(luspool.UsageError, match="Is a directory"):
+            runtime.run("a.lus", source="", audit=tmp_path)
+        with pytest.raises(luspool.LuspoolError, match="No space left on device"):
+            runtime.run("a.lus", source="", audit="/dev/full")

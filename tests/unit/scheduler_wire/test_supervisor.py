@@ -49,7 +49,7 @@ class Recorder:
 
     def __init__(self, chunks: tuple[bytes, ...] = ()) -> None:
         self.heard: list[object] = []
-        self.failed = self.deadlocked = self.stuck = self.heard.append
+        self.failed = self.deadlocked = self.stuck = self.record = self.heard.append
         self.is_started = False
         self.notices = []
         self._chunks = list(chunks)
@@ -293,3 +293,44 @@ def test_a_host_starts_clean():
 def test_a_command_that_cannot_be_executed_leaves_nothing_behind(tmp_path):
     with pytest.raises(FileNotFoundError):
         HostProcess.start([str(tmp_path / "python")])
+
+
+# records ----------------------------------------------------------------------------------------------------------
+
+
+def test_records_are_passed_on_in_their_order_until_the_host_has_gone():
+    result = run(
+        HELLO
+        + """
+send(wire.Record(1, b"a")); send(wire.Output(1, b"b")); send(wire.Record(2, b"c")); send(wire.TreeEnded(False, 0))
+send(wire.Record(1, b"d")); receive(); send(wire.Output(1, b"late")); send(wire.Record(1, b"e")); os._exit(0)
+"""
+    )
+    first, second, third, last = (
+        wire.Record(state, row) for state, row in ((1, b"a"), (2, b"c"), (1, b"d"), (1, b"e"))
+    )
+    assert result.heard == [first, (1, b"b"), second, third, last]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_records_that_are_none_are_no_records_of_this_run(late):
+    def refuse(_record):
+        raise wire.WireError("no records")
+
+    strict = Recorder()
+    strict.record = refuse
+    code = 'send(wire.Record(1, b"x"));'
+    if late:
+        result = run(HELLO + f"send(wire.TreeEnded(True, 5)); receive(); {code} os._exit(0)", strict)
+        assert result.ended == wire.TreeEnded(True, 5)
+    else:
+        with pytest.raises(HostProtocolError, match="broke its protocol: no records"):
+            run(HELLO + code + "signal.pause()", strict)
+
+
+def test_a_host_that_never_stops_recording_is_heard_for_a_bounded_time(monkeypatch):
+    monkeypatch.setattr(supervisor, "SHUTDOWN_SECONDS", 0.2)
+    loop = "send(wire.TreeEnded(False, 0)); receive()\nwhile True: send(wire.Record(1, bytes(1000)))"
+    result = run(HELLO + loop)
+    assert result.ended == wire.TreeEnded(False, 0)
+    assert wire.Record(1, bytes(1000)) in result.heard
