@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .audience import RunResult
-    from .errors import CannotLoadError, ClosedError, HostFailedError, LuspoolError, NotFoundError, UsageError
+    from .errors import (
+        CannotLoadError,
+        CannotWriteError,
+        ClosedError,
+        HostFailedError,
+        LuspoolError,
+        NotFoundError,
+        UsageError,
+    )
     from .runtime import Runtime
     from .sandbox.codec import Entries, EnumValue
     from .scheduler.limits import Limits, StateLimits, TreeLimits
@@ -18,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CannotLoadError",
+    "CannotWriteError",
     "ClosedError",
     "Entries",
     "EnumValue",

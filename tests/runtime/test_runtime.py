@@ -210,5 +210,5 @@ def test_a_run_may_leave_an_audit_log(tmp_path):
         assert (lines[-1]["type"], lines[-1]["status"]) == ("footer", result.status)
         with pytest.raises(luspool.UsageError, match="Is a directory"):
             runtime.run("a.lus", source="", audit=tmp_path)
-        with pytest.raises(luspool.LuspoolError, match="No space left on device"):
+        with pytest.raises(luspool.CannotWriteError, match="No space left on device"):
             runtime.run("a.lus", source="", audit="/dev/full")
