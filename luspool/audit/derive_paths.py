@@ -65,7 +65,7 @@ def arranged(permission: str, found: Sequence[Found], paths: PathText, *, patter
     for directory, group in groupby(top, lambda each: os.path.dirname(each.path)):
         files = []
         for each in group:
-            if each.path in beneath or os.path.isdir(each.path):
+            if each.path in beneath or (_is_said(each.path) and os.path.isdir(each.path)):
                 yield paths.of_path(each.path), _of_directory(each, beneath.get(each.path, ()), paths)
             else:
                 files.append(each)
@@ -98,9 +98,10 @@ def _offered(directory: str, files: Sequence[Found], paths: PathText) -> _Offer 
         return None
     ends = {os.path.splitext(each.path)[1] for each in files}
     end = ends.pop() if len(ends) == 1 else ""
-    if end and end.isprintable():
+    if end and _is_said(end):
         return _Offer(paths.of_path(directory, f"/*{escape(end)}"), "all that is named so beneath that directory")
-    return _Offer(paths.of_path(directory), "all else beneath that directory")
+    # A pattern, which a path that can't be said becomes, grants nothing beneath it.
+    return _Offer(paths.of_path(directory, "" if _is_said(directory) else "/*"), "all else beneath that directory")
 
 
 def _with_pattern(offer: _Offer, values: Sequence[Value]) -> Value:
@@ -119,20 +120,25 @@ def _with_offer(permission: str, offer: _Offer, values: Sequence[Value]) -> Iter
 
 
 def _of_file(found: Found) -> tuple[str, ...]:
-    if found.path.isprintable():
+    if _is_said(found.path):
         return (found.note,)
     return (f"each {_UNSAYABLE} stands for any character; {found.note}",)
 
 
 def _within(found: Sequence[Found]) -> dict[str, str]:
-    """Of the paths that lie beneath another one of these: the topmost that they lie beneath."""
-    all_paths = {each.path for each in found}
+    """Of the paths that lie beneath another one of these, and are granted with it: the topmost such path."""
+    granting = {each.path for each in found if _is_said(each.path)}
     within = {}
-    for path in all_paths:
+    for path in (each.path for each in found):
         above, topmost = os.path.dirname(path), None
         while above not in ("", "/"):
-            topmost = above if above in all_paths else topmost
+            topmost = above if above in granting else topmost
             above = os.path.dirname(above)
         if topmost is not None:
             within[path] = topmost
     return within
+
+
+def _is_said(path: str) -> bool:
+    """Whether a pledge can say the path, and so grants what is beneath it."""
+    return path.isprintable()

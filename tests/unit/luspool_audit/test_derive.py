@@ -149,6 +149,19 @@ def test_a_character_that_no_pledge_has_is_any_and_that_is_said():
     assert lines(reads(name)) == ['"fs:read=/srv/a??",  # each ? stands for any character; once: main.lus:1']
 
 
+def test_a_directory_of_such_a_name_grants_nothing_beneath_it(tmp_path):
+    """Its pattern matches it alone; so what is in it is granted by itself, and offered as what is in it."""
+    directory = tmp_path / "d\x1b"
+    directory.mkdir()
+    paths = [f"{directory}/{name}" for name in "abc"]
+    said = str(directory).replace("\x1b", "?")
+    assert pledges(reads(str(directory), *paths)) == [
+        f"fs:read={path.replace(chr(27), '?')}" for path in (str(directory), *paths)
+    ]
+    assert pledges(reads(*paths), patterns=True) == [f"fs:read={said}/*"]
+    assert pledges(reads(str(tmp_path), *paths)) == [f"fs:read={tmp_path}"]
+
+
 def test_what_no_pledge_can_say_is_left_out_and_told():
     log = LogMaker().state().decision("env", "a=b", resolved=None).decision("fs:read", f"/{'x' * 5000}")
     log.decision("fs:read", None, value="relative").decision("env", "A", resolved=None)
