@@ -7,6 +7,8 @@ call), `places`, `script` (one script), `scan` (a script and all that it loads a
 `check` compares what a scan finds: `check` (with a policy), `changes` (with an older scan; or two policies),
 `check_show`, `check_request` (which of these, as the command line asks).
 
+`record` writes the log of a run, a file of lines that `record_lines` makes; `record.schema.json` is their form.
+
 `report` and `derive` read the logs of runs: `log` (lines as checked records), `summary` (who was above whom, what each
 did and what it never used), `report_text`, `report_json`, `report_page` (three forms of that; `page/` is the template),
 `derive_paths`, `derive` (the least policy), `verify` (a run under it), `derived_file` (its file).
