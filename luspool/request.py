@@ -24,6 +24,8 @@ class Request:
     wall: str
     values: bytes = b""
     """The arguments in the message codec's form, where they are other values than byte strings; instead of these."""
+    environment: tuple[str, ...] = ()
+    """Variables as `NAME=VALUE`, on top of those that the process has."""
 
     @classmethod
     def of(  # noqa: PLR0913  what a program is

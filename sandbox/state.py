@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from .door import Door
 from .preemption import StepEnd, Stepper, mechanism
 from .program import Program
 from .shared import Shared
+from .sources import SourceLog
 from .syntax import SyntaxFault, TranslationStoppedError
 
 _NO_ARGUMENTS: Final = codec.encode()
@@ -38,6 +40,12 @@ class Sandbox:
 
     def __init__(self, environment: Mapping[str, str] | None = None, directory: str | None = None) -> None:
         self._shared = Shared(environment or {}, directory or os.getcwd())
+
+    def for_program(self, environment: Mapping[str, str], sources: SourceLog) -> Sandbox:
+        """One for the states of another program: of this one it has the directory and what was compiled."""
+        other = copy(self)
+        other._shared = replace(self._shared, environment=environment, sources=sources)
+        return other
 
     def new_state(self, program: object, port: Port) -> State:
         """A state that runs this `Program` when it is first stepped."""
