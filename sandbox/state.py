@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import replace
 from typing import Any, Final
 
@@ -43,8 +42,8 @@ class Sandbox:
 
     def for_program(self, environment: Mapping[str, str], sources: SourceLog) -> Sandbox:
         """One for the states of another program: of this one it has the directory and what was compiled."""
-        other = copy(self)
-        other._shared = replace(self._shared, environment=environment, sources=sources)
+        other = Sandbox.__new__(Sandbox)
+        other._shared = Shared(environment, self._shared.directory, self._shared.chunks, sources)
         return other
 
     def new_state(self, program: object, port: Port) -> State:

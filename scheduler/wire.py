@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 from .framing import Decoder, Message, WireError, encode
@@ -108,7 +109,12 @@ class Start(Message):
 
     def limits(self) -> Limits:
         """RecordError when they are none."""
-        return Limits(unpack(StateLimits, self.state_limits), unpack(TreeLimits, self.tree_limits))
+        return _limits(self.state_limits, self.tree_limits)
+
+
+@lru_cache(maxsize=8)  # a host that stays gets many programs with the same ones
+def _limits(state: bytes, tree: bytes) -> Limits:
+    return Limits(unpack(StateLimits, state), unpack(TreeLimits, tree))
 
 
 @dataclass(frozen=True, slots=True)
