@@ -6,20 +6,19 @@ Only `cli` imports this, after it has started a host process: importing click ta
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any
 
 import click
 
 from . import __version__, errors
 from .audit_commands import audit
+from .batch.commands import batch
 from .errors import UsageError
 from .hosts import MAX_HOSTS
 from .interrupts import Interrupts
-from .limit_options import LIMIT_OPTIONS, limits_from, parse_slice
-from .scheduler.limits import Limits
+from .limit_options import limits_from, parse_slice
+from .options import LimitedCommand, limit_options, once, reader, strict_globals_option, verbosity_options
 from .scheduler.process import HostProcess
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import format_duration
@@ -52,76 +51,6 @@ def invoke(arguments: Sequence[str], prepared: Prepared | None) -> int:
     return status if isinstance(status, int) else errors.OK
 
 
-def _verbosity(command: Callable[..., int]) -> Callable[..., int]:
-    quiet = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="One line for each error.")
-    verbose = click.option("-v", "--verbose", "verbosity", flag_value=1, type=int, help="Say also what is done.")
-    return quiet(verbose(command))
-
-
-def _strict_globals(command: Callable[..., int]) -> Callable[..., int]:
-    text = "After a `global` declaration undeclared names are errors, as in Lua 5.5."
-    return click.option("--strict-globals", is_flag=True, help=text)(command)
-
-
-def _read(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """For an option whose value `parse` reads; its ValueError says what can be written."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-        try:
-            return None if text is None else parse(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return read
-
-
-def _once(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """For an option that means something else than its last value if it is repeated."""
-    if len(values) > 1:
-        raise click.BadParameter("given more than once; a set of a policy may extend others")
-    return values[0] if values else None
-
-
-class _LimitOption(click.Option):
-    """An option that help lists among the limits (see `_RunCommand`)."""
-
-
-class _RunCommand(click.Command):
-    """Shows the limits in a section of their own."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        limits = [param for param in options if isinstance(param, _LimitOption)]
-        others = [param for param in options if param not in limits]
-        for title, group in (("Options", others), ("Limits, or `unlimited`", limits)):
-            with formatter.section(title):
-                formatter.write_dl([record for param in group if (record := param.get_help_record(ctx)) is not None])
-
-
-def _limits(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command all limits as options. It gets those that were given as `limits`, a number by each name."""
-    defaults = Limits()
-    names = {option.name.replace("-", "_"): option.name for option in LIMIT_OPTIONS}
-
-    @wraps(command)
-    def collected(**arguments: Any) -> int:  # noqa: ANN401  whatever click passes
-        given = {name: arguments.pop(parameter) for parameter, name in names.items()}
-        return command(limits={name: value for name, value in given.items() if value is not None}, **arguments)
-
-    decorated: Callable[..., int] = collected
-    for option in reversed(LIMIT_OPTIONS):
-        text = f"{option.help} [{option.unit.format(option.get(defaults))}]"
-        flag = click.option(
-            f"--{option.name}",
-            cls=_LimitOption,
-            callback=_read(option.parse),
-            metavar=option.unit.metavar,
-            help=text,
-        )
-        decorated = flag(decorated)
-    return decorated
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="luspool %(version)s")
 def _luspool() -> None:
@@ -134,10 +63,10 @@ def _luspool() -> None:
     """
 
 
-@_luspool.command(cls=_RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@_luspool.command(cls=LimitedCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
 @click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
 @click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let the script pledge it. Repeatable.")
-@click.option("--policy", metavar="FILE[:NAME]", callback=_once, multiple=True, help="Pledges and limits of a file.")
+@click.option("--policy", metavar="FILE[:NAME]", callback=once, multiple=True, help="Pledges and limits of a file.")
 @click.option(
     "--hosts",
     type=click.IntRange(1, MAX_HOSTS),
@@ -169,13 +98,13 @@ def _luspool() -> None:
 @click.option(
     "--slice",
     "slice_nanoseconds",
-    callback=_read(parse_slice),
+    callback=reader(parse_slice),
     metavar="TIME",
     help=f"How long a state runs while others wait; 0: to its end. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
 )
-@_strict_globals
-@_verbosity
-@_limits
+@strict_globals_option
+@verbosity_options
+@limit_options
 @click.argument("script", metavar="SCRIPT")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]...")
 def run(  # noqa: PLR0913  click passes each option by its name
@@ -246,8 +175,8 @@ def run(  # noqa: PLR0913  click passes each option by its name
 
 
 @_luspool.command(no_args_is_help=True)
-@_strict_globals
-@_verbosity
+@strict_globals_option
+@verbosity_options
 @click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...")
 def check(scripts: tuple[str, ...], strict_globals: bool, verbosity: int | None) -> int:
     """Say whether scripts are well formed, without running them.
@@ -277,3 +206,4 @@ def doctor(as_json: bool) -> int:
 
 
 _luspool.add_command(audit)
+_luspool.add_command(batch)

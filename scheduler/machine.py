@@ -282,6 +282,7 @@ class Machine:
         tree = state.tree
         state.cpu += cpu
         tree.memory += heap - state.heap
+        tree.peak = max(tree.peak, tree.memory)
         state.heap = heap
         excess, state.excess = state.excess, None
         if excess is None and state.cpu > state.limits.cpu:
