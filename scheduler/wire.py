@@ -101,7 +101,7 @@ class Start(Message):
         stays: bool = False,
     ) -> Start:
         """For the only host; see `for_host`."""
-        return cls(0, 1, threads, slice_nanoseconds, spreads, pack(limits.state), pack(limits.tree), program, stays)
+        return cls(0, 1, threads, slice_nanoseconds, spreads, *_packed_limits(limits), program, stays)
 
     def for_host(self, host: int, root: int) -> Start:
         """The same for one of several hosts."""
@@ -112,7 +112,13 @@ class Start(Message):
         return _limits(self.state_limits, self.tree_limits)
 
 
-@lru_cache(maxsize=8)  # a host that stays gets many programs with the same ones
+# Hosts that stay get many programs with the same ones.
+@lru_cache(maxsize=8)
+def _packed_limits(limits: Limits) -> tuple[bytes, bytes]:
+    return pack(limits.state), pack(limits.tree)
+
+
+@lru_cache(maxsize=8)
 def _limits(state: bytes, tree: bytes) -> Limits:
     return Limits(unpack(StateLimits, state), unpack(TreeLimits, tree))
 

@@ -14,31 +14,24 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from .. import __version__
-from ..scheduler.limits import Limits
-from ..scheduler.records import pack
 from ..source import SOURCE_MOST
 from .item import Item
 from .outcome import Source
 
 
-def key_of(item: Item, source: bytes, rights: str, limits: Limits, *, strict_globals: bool) -> bytes:
-    """The key of an item whose script has this text, with these rights (their text without their origins)."""
-    digest = sha256()
+def key_of(item: Item, source: bytes, rights: bytes, *, strict_globals: bool) -> bytes:
+    """The key of an item whose script has this text, with these rights (`Rights.digest`)."""
     parts: list[bytes] = [
         __version__.encode(),
         os.fsencode(item.script),
         source,
         item.stdin.encode("utf-8", "surrogateescape"),
-        rights.encode("utf-8", "surrogateescape"),
-        pack(limits.state) + pack(limits.tree),
+        rights,
         b"strict" if strict_globals else b"",
         *_pairs(item.environment),
         *(os.fsencode(argument) for argument in item.arguments),
     ]
-    for part in parts:
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
-    return digest.digest()
+    return sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).digest()
 
 
 def still_holds(sources: Iterable[Source]) -> bool:

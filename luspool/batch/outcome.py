@@ -97,7 +97,7 @@ _MEASURED: Final = re.compile(r"(limit exceeded: ).*, (.* allowed)")
 def cause_of(outcome: Outcome, script: str) -> str:
     """What items that failed alike have in common: the first line of what is said about it, without its place."""
     line = outcome.failure.partition("\n")[0].removeprefix(f"{script}: ")
-    line = _MEASURED.sub(r"\1\2", _POSITION.sub("", line))
     if outcome.status is Status.DENIED:
         line = line.partition(f" in {script} at ")[0]  # what follows is where, and how to grant it
+    line = _MEASURED.sub(r"\1\2", _POSITION.sub("", line))
     return (line or f"exit status {outcome.exit_status}")[:_CAUSE_MOST]

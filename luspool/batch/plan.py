@@ -56,7 +56,7 @@ class Planner:
             self._wall,
             environment=_pairs(item.environment),
         )
-        key = key_of(item, source, rights.text, rights.limits, strict_globals=self._strict_globals)
+        key = key_of(item, source, rights.digest, strict_globals=self._strict_globals)
         stdin = item.stdin.encode("utf-8", "surrogateescape")
         return Plan(Task(number, request, rights.limits, stdin), key, sha256(source).digest())
 

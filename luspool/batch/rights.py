@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 from ..errors import UsageError
@@ -29,9 +30,9 @@ class Rights:
 
     wire: str
     """The pledges, as in `Request`."""
-    text: str
-    """The pledges without their origins: by this they are the same."""
     limits: Limits
+    digest: bytes
+    """Of the limits, and of the pledges without their origins: by this they are the same."""
 
 
 class Grants:
@@ -70,7 +71,8 @@ class Grants:
         both = Limits(stated.state.within(in_force.state), stated.tree.within(in_force.tree))
         own = granted if pledges is None else _narrowed(granted, pledges)
         data = to_wire(own)
-        return Rights(json.dumps(data), json.dumps(_without_origins(data)), both)
+        same = json.dumps([_without_origins(data), asdict(both)])
+        return Rights(json.dumps(data), both, sha256(same.encode()).digest())
 
 
 def _narrowed(granted: PledgeSet, texts: tuple[str, ...]) -> PledgeSet:
@@ -82,6 +84,7 @@ def _narrowed(granted: PledgeSet, texts: tuple[str, ...]) -> PledgeSet:
         for text in texts:
             rule = Rule(Pledge.parse(text).bind(directory), Origin.flag("pledges", text))
             rules.append(rule)
+            PledgeSet.root([rule])  # what nobody can be granted is told as that
             within = all(granted.grants[name].may_pledge(rule) for name in rule.pledge.record.covers)
             if not rule.pledge.rejected and not within:
                 raise UsageError(f'pledge "{visible(text)}" is not granted to the batch (grant it with --allow)')
