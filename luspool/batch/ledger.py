@@ -360,6 +360,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self.commit()
         with _translated(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
