@@ -7,6 +7,7 @@ is in the ledger.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -43,6 +44,9 @@ class Watcher(Protocol):
 
     def ended(self, number: int, item: Item, outcome: Outcome, tries: Tries, *, again: bool) -> None:
         """A try of an item is over; `again`: it will be tried once more."""
+
+    def ending(self, batch: Batch) -> None:
+        """Nothing more begins, or what runs is ended, too: before all is done."""
 
     def progress(self, batch: Batch) -> None:
         """Time has passed, or something has happened."""
@@ -89,6 +93,8 @@ class Batch:
         self._signals = signals
         self._clock = clock
         self._in_hand: dict[int, _InHand] = {}
+        self._returned: deque[tuple[int, Item, Tries]] = deque()
+        """Items that the engine had and has not begun."""
         self._page: list[tuple[int, Item]] = []
         """Of the next items, the last one first."""
         self._last = 0
@@ -96,6 +102,8 @@ class Batch:
         self._is_read = False
         """There are no further items."""
         self._uncommitted_since: float | None = None
+        self._stage = course.stage
+        """What people were told of."""
 
     def run(self) -> int:
         """Run everything; the exit status of the command. What is raised leaves a ledger that can be resumed."""
@@ -122,9 +130,8 @@ class Batch:
         while self.course.may_begin and self._engine.has_room and self._begin_next():
             self._commit_if_due()
         self._end_if_stopping()
-        waits_for_retry = self.course.may_begin and self.course.waiting
-        if not self._in_hand and not waits_for_retry:
-            return not (self._is_read or not self.course.may_begin)
+        if not self._in_hand and not (self.course.may_begin and self.course.waiting):
+            return self.course.may_begin and not self._is_read
         for done in self._engine.wait(self._patience()):
             self._ended(done)
         self._signals.taken()
@@ -136,6 +143,9 @@ class Batch:
 
     def _begin_next(self) -> bool:
         """Begin, or settle, one item. False: there is none now."""
+        if self._returned:
+            self._begin(*self._returned.popleft())
+            return True
         again = self.course.due(self._clock())
         if again is not None:
             number, tries = again
@@ -181,10 +191,13 @@ class Batch:
         in_hand = self._in_hand.pop(done.number)
         if done.outcome is None:
             self.course.withdraw(done.number)
+            self._returned.append((done.number, in_hand.item, in_hand.tries))
             return
         again = self.course.ended(done.number, in_hand.plan.script, done.outcome, self._clock())
         tries = again or Tries(in_hand.tries.count, in_hand.tries.crashes + (done.outcome.status is Status.CRASHED))
         self._record(done.number, in_hand.item, in_hand.plan.key, done.outcome, tries, again=again is not None)
+        if done.outcome.status is Status.CRASHED and self.course.is_banned(in_hand.plan.script):
+            self._engine.withdraw()  # others of this script may be among what it has: they have to ask again
 
     def _settle(self, number: int, item: Item, key: bytes | None, outcome: Outcome, tries: Tries) -> None:
         """An item is over that was not begun."""
@@ -203,6 +216,9 @@ class Batch:
             self.course.interrupt(now=self._signals.wants_end_now)
 
     def _end_if_stopping(self) -> None:
+        if self.course.stage is not self._stage:
+            self._stage = self.course.stage
+            self._watcher.ending(self)
         if self.course.stage is Stage.STOPPING and self._in_hand:
             self._engine.cancel()
         elif self.course.stage is Stage.FINISHING and len(self._in_hand) > len(self._engine.running()):

@@ -131,10 +131,14 @@ class Course:
 
     def begin(self, item: int, script: bytes, tries: Tries | None = None) -> bool:
         """`item` is to begin, with a script of this digest. False: it may not; it is `Status.QUARANTINED`."""
-        if self._deaths[script] >= max(1, self._retry.crashes):
+        if self.is_banned(script):
             return False
         self._running[item] = tries or Tries()
         return True
+
+    def is_banned(self, script: bytes) -> bool:
+        """Whether so many processes have died of a script that none of its items begins any more."""
+        return self._deaths[script] >= self._retry.crashes
 
     def withdraw(self, item: int) -> None:
         """`item` has not begun after all."""
@@ -180,7 +184,7 @@ class Course:
 
     def _again_at(self, tries: Tries, script: bytes, outcome: Outcome, now: float) -> float | None:
         if outcome.status is Status.CRASHED:
-            return now if self._deaths[script] < self._retry.crashes else None
+            return None if self.is_banned(script) else now
         retries = tries.count - tries.crashes
         if outcome.status in RETRIED and not outcome.is_lasting and retries <= self._retry.retries:
             return now + self._retry.delay_before(retries)

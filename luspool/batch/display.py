@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ..permissions.decision import visible
 from ..streams import StandardStreams
+from .course import Stage
 from .item import Item
 from .outcome import Outcome, cause_of
 
@@ -50,8 +51,8 @@ class Pace:
 class Display(Protocol):
     """Shows how a batch goes on."""
 
-    def failed(self, line: str) -> None:
-        """A try of an item has failed."""
+    def say(self, line: str) -> None:
+        """Something that stays: a try of an item that has failed, or that the batch ends."""
 
     def progress(self, batch: Batch) -> None:
         """Time has passed, or something has happened."""
@@ -70,7 +71,7 @@ class LineDisplay:
         self._pace = Pace(now)
         self._next = now + _LINE_SECONDS
 
-    def failed(self, line: str) -> None:
+    def say(self, line: str) -> None:
         if not self._is_quiet:
             self._streams.say(line)
 
@@ -100,7 +101,7 @@ class LiveDisplay:
         self._pace = Pace(time.monotonic())
         self._next = 0.0
 
-    def failed(self, line: str) -> None:
+    def say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
 
     def progress(self, batch: Batch) -> None:
@@ -117,7 +118,7 @@ class LiveDisplay:
         for item, seconds in batch.running()[:_SLOWEST]:
             lines.append(Text(f"  {shown_seconds(seconds):>8}  {named(item)}", style="dim", no_wrap=True))
         bar = ProgressBar(total=self._total, completed=batch.course.counts.total(), width=None)
-        self._live.update(Group(bar, *lines), refresh=True)
+        self._live.update(Group(*lines, bar), refresh=True)  # a bar ends no line: it comes last
 
     def close(self) -> None:
         self._live.stop()
@@ -146,6 +147,16 @@ def failure_line(number: int, item: Item, outcome: Outcome, *, again: bool) -> s
     more = ", to be tried again" if again else ""
     cause = visible(cause_of(outcome, item.script))
     return f"luspool: {outcome.status}: item {number}, {named(item)}: {cause}{more}"
+
+
+def ending_line(batch: Batch) -> str:
+    """One line about a batch that ends before all is done."""
+    course = batch.course
+    why = f"halted after {course.failures} failed" if course.is_halted else "interrupted"
+    what = f"{len(batch.running())} running"
+    if course.stage is Stage.STOPPING:
+        return f"luspool: {why}: ending {what}"
+    return f"luspool: {why}: {what} will come to their end (Ctrl-C ends them now)"
 
 
 def named(item: Item) -> str:

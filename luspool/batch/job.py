@@ -17,7 +17,7 @@ from ..source import working_directory
 from ..streams import StandardStreams
 from .batch import Batch, Resume
 from .course import Course, HaltPolicy, RetryPolicy, Tries
-from .display import Display, LineDisplay, LiveDisplay, failure_line
+from .display import Display, LineDisplay, LiveDisplay, ending_line, failure_line
 from .inputs import STANDARD_INPUT, items_in, items_of, with_arguments
 from .item import Item
 from .ledger import Ledger
@@ -88,9 +88,12 @@ class _Reporter:
             return
         self._shown += 1
         if self._shown <= _FAILURES_SHOWN:
-            self._display.failed(failure_line(number, item, outcome, again=again))
+            self._display.say(failure_line(number, item, outcome, again=again))
         elif self._shown == _FAILURES_SHOWN + 1:
-            self._display.failed("luspool: further failures are in the summary and in the ledger")
+            self._display.say("luspool: further failures are in the summary and in the ledger")
+
+    def ending(self, batch: Batch) -> None:
+        self._display.say(ending_line(batch))
 
     def progress(self, batch: Batch) -> None:
         self._display.progress(batch)

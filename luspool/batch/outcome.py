@@ -24,7 +24,7 @@ class Status(StrEnum):
     CRASHED = "crashed"
     """The process that ran it has died, as often as it was tried."""
     QUARANTINED = "quarantined"
-    """It was not run: too many processes have died of its script."""
+    """It is not run any more: too many processes have died of its script."""
     CANCELLED = "cancelled"
     """It was ended together with the batch."""
 

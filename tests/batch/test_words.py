@@ -46,7 +46,7 @@ def test_each_end_of_a_run_has_a_word(kind, exit_status, status):
         (Status.FAILED, "lib/x.lus:1:4: boom", "boom"),
         (Status.FAILED, "a.lus: {1, 2}", "{1, 2}"),
         (Status.FAILED, "", "exit status 9"),
-        (Status.TIMEOUT, "a.lus:1: cpu limit exceeded: 211 ms of processor time, 200 ms allowed", "cpu limit exceeded: 200 ms allowed"),
+        (Status.TIMEOUT, "a.lus:1: cpu limit exceeded: 9 ms of it, 8 ms allowed", "cpu limit exceeded: 8 ms allowed"),
         (Status.DENIED, 'a.lus: permission "load" denied in a.lus at a.lus:4: no pledge', 'permission "load" denied'),
         (Status.FAILED, "x" * 1000, "x" * 160),
     ],
@@ -133,8 +133,8 @@ def test_a_policy_may_depend_on_the_arguments(tmp_path, monkeypatch):
 
 
 ENTRY = Entry(
-    2, "a b.lus", Item("a b.lus", ("x", "y z")).dump(), "failed", False, 3, 1_700_000_000.25, 1_500_000_000, 10**6, 2048,
-    2, 1, b"out,\xff", b"", 5, 0, "boom", 'say "boom"\nmore',
+    2, "a b.lus", Item("a b.lus", ("x", "y z")).dump(), "failed", False, 3, 1_700_000_000.25,
+    1_500_000_000, 10**6, 2048, 2, 1, b"out,\xff", b"", 5, 0, "boom", 'say "boom"\nmore',
 )  # fmt: skip
 PENDING = Entry(3, "c.lus", Item("c.lus").dump(), None, False, 0, 0, 0, 0, 0, 0, 0, b"", b"", 0, 0, "", "")
 
@@ -159,7 +159,7 @@ def test_csv_can_be_read_back():
 
 def test_the_joblog_has_the_columns_of_gnu_parallel():
     head, *lines = list(show.as_joblog([ENTRY, PENDING]))
-    assert head.split() == "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command".split()
+    assert head.split() == ["Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command"]
     assert len(lines) == 1
     assert lines[0].rstrip("\n").split("\t") == [
         "2", ":", "1700000000.250", "    1.500", "0", "5", "3", "0", "luspool run 'a b.lus' x 'y z'",
