@@ -39,8 +39,8 @@ _GROWTH: Final = 64 << 20
 is a quarter of that."""
 _MEASURED_EVERY: Final = 64
 """Tasks between two looks at that."""
-_STILLBORN_MOST: Final = 3
-"""Hosts in a row that may die before they are ready: something is wrong with the machine then."""
+_STILLBORN_MOST: Final = 10
+"""Hosts in a row that may die before they are ready: something is wrong with the machine then. Each takes 100 ms."""
 
 TASKS_PER_HOST: Final = 10_000
 """What creeps up in a process that is used for long is gone after so many. A new one takes some 100 ms of processor
