@@ -74,6 +74,7 @@ class WarmHost:
         self._hello_until = hello_deadline()
         self._program: _Program | None = None
         self._calls = NoFunctions()
+        self._has_noticed = False
 
     @property
     def is_free(self) -> bool:
@@ -157,7 +158,8 @@ class WarmHost:
         match message:
             case wire.Output(stream, data) if stream in (1, 2):
                 listener.write(stream, data)
-            case wire.Notice(text):
+            case wire.Notice(text) if not self._has_noticed:
+                self._has_noticed = True
                 listener.notice(text)
             case wire.WantInput():
                 self._reply(wire.Input(listener.read_input()))

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from luspool.batch import local
 from luspool.batch.outcome import Status
 from luspool.errors import CannotWriteError, HostFailedError, UsageError
 
@@ -213,6 +214,14 @@ def test_a_host_is_replaced_after_so_many_tasks(bench):
     for _ in range(7):
         bench.submit("print(1)")
     assert len(bench.finish()) == 7
+    assert len(bench.hosts) == 3
+
+
+def test_a_host_that_has_grown_is_replaced(bench, monkeypatch):
+    monkeypatch.setattr(local, "_GROWTH", -(1 << 40))  # any size is too much then
+    bench.open()
+    for _ in range(3):
+        bench.run("print(1)")
     assert len(bench.hosts) == 3
 
 

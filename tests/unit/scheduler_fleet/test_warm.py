@@ -115,6 +115,7 @@ def test_programs_one_after_another(desk):
     [
         "send(wire.Output(3, b'x'))",
         "send(wire.RootEnded('returned', 0))",
+        "send(wire.Notice('one'), wire.Notice('two'))",
         "send(wire.Exceeded('cpu', 1, 2))",
         "send(wire.Hello(wire.VERSION))",
         f"send({USED}, {USED})",
