@@ -128,7 +128,10 @@ class Batch:
         """Begin what may begin, wait, take in what has ended. False when it is over."""
         self._take_signals()
         while self.course.may_begin and self._engine.has_room and self._begin_next():
+            # Many may be done before they begin: nobody should wait for all of them.
             self._commit_if_due()
+            self._watcher.progress(self)
+            self._take_signals()
         self._end_if_stopping()
         if not self._in_hand and not (self.course.may_begin and self.course.waiting):
             return self.course.may_begin and not self._is_read
