@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from ..run import DEADLINE_GRACE_SECONDS
 from ..scheduler import wire
 from ..scheduler.connection import HostError, HostProtocolError
 from ..scheduler.process import HostProcess
+from ..scheduler.supervisor import HostDiedError
 from ..scheduler.units import UNLIMITED
 from ..scheduler.warm import WarmHost
 from .capture import Capture
@@ -39,8 +41,10 @@ _GROWTH: Final = 64 << 20
 is a quarter of that."""
 _MEASURED_EVERY: Final = 64
 """Tasks between two looks at that."""
-_STILLBORN_MOST: Final = 10
-"""Hosts in a row that may die before they are ready: something is wrong with the machine then. Each takes 100 ms."""
+_STILLBORN_MOST: Final = 3
+"""Hosts in a row that may die before they are ready: something is wrong with the machine then."""
+_KILLED_MOST: Final = 100
+"""The same for those that somebody else has killed, a system that is short of memory, say: which may pass."""
 
 TASKS_PER_HOST: Final = 10_000
 """What creeps up in a process that is used for long is gone after so many. A new one takes some 100 ms of processor
@@ -101,7 +105,7 @@ class LocalEngine:
         self._queued = self._queued_bytes = 0
         self._lanes: list[_Lane] = []
         self._done: list[Done] = []
-        self._stillborn = 0
+        self._stillborn = self._killed = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(wake_fd, selectors.EVENT_READ)
         self._writing: set[_Lane] = set()
@@ -261,10 +265,12 @@ class LocalEngine:
         if lane.task is not None and host.ending is not None:
             self._take_end(lane, lane.task)
         if host.is_ready:
-            self._stillborn = 0
+            self._stillborn = self._killed = 0
         elif host.is_gone:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN_MOST:
+            is_killed = isinstance(host.death, HostDiedError) and host.death.exit_status == -signal.SIGKILL
+            self._killed += is_killed
+            self._stillborn += not is_killed
+            if self._stillborn >= _STILLBORN_MOST or self._killed >= _KILLED_MOST:
                 raise _no_host(host.death)
         if host.is_gone:
             self._drop(lane)

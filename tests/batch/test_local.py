@@ -292,6 +292,17 @@ def test_hosts_that_can_not_be_started_end_the_batch(bench):
         bench.finish()
 
 
+def test_hosts_that_are_killed_while_they_start_are_replaced(bench):
+    bench.open()
+    bench.submit("print(1)")
+    for count in range(1, 6):
+        while len(bench.hosts) < count:
+            bench.engine.wait(0.01)
+        bench.hosts[-1].kill()
+    assert bench.finish()[1].stdout == b"1\n"
+    assert len(bench.hosts) == 6
+
+
 def test_a_wish_that_can_not_be_met_ends_the_batch(bench, monkeypatch):
     monkeypatch.setenv("LUSPOOL_PREEMPTION", "nonsense")
     bench.open()
