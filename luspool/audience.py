@@ -9,7 +9,7 @@ from typing import Final
 
 from . import errors, report
 from .scheduler import wire
-from .scheduler.connection import HostProtocolError
+from .scheduler.connection import HostError, HostProtocolError
 from .scheduler.limits import Excess, Limits
 from .verdict import Verdict
 
@@ -92,6 +92,11 @@ class Audience:
         limit = self._limits.tree.time
         self._keep(f"{self._name}: {Excess('time', limit, limit, is_of_tree=True)}")
         return self._result("time", errors.TIME_LIMIT)
+
+    def died(self, death: HostError) -> RunResult:
+        """For a program whose host has died, or had to be ended."""
+        self._keep(f"{self._name}: {death}")
+        return self._result("crashed", errors.INTERNAL)
 
     def _result(self, kind: str, status: int) -> RunResult:
         reports = list(self._reports)

@@ -13,9 +13,11 @@ import click
 
 from . import __version__, errors
 from .audit_commands import audit as audit_group
+from .batch.commands import batch
 from .errors import UsageError
 from .interrupts import Interrupts
-from .run_options import RunCommand, once, run_options, strict_globals_option, verbosity_options
+from .options import LimitedCommand, once, strict_globals_option, verbosity_options
+from .run_options import run_options
 from .scheduler.process import HostProcess
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def _luspool() -> None:
     """
 
 
-@_luspool.command(cls=RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@_luspool.command(cls=LimitedCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
 @run_options
 @_audit_option
 @click.option(
@@ -109,7 +111,7 @@ def run(*, options: RunOptions, audit: str | None, shadow: str | None) -> int:
     return _run(replace(options, audit=None if audit is None else AuditOptions(audit, shadow=compared)))
 
 
-@audit_group.command(cls=RunCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
+@audit_group.command(cls=LimitedCommand, context_settings={"allow_interspersed_args": False}, no_args_is_help=True)
 @run_options
 @_audit_option
 def observe(*, options: RunOptions, audit: str | None) -> int:
@@ -170,3 +172,4 @@ def doctor(as_json: bool) -> int:
 
 
 _luspool.add_command(audit_group)
+_luspool.add_command(batch)

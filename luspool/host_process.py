@@ -24,6 +24,7 @@ from .host_wall import put_up
 from .preemption import chosen_mechanism
 from .program_format import ProgramFormat
 from .request import Request
+from .resident import Resident
 from .sandbox import Program, Sandbox, codec
 from .sandbox.wall.process import die_with_parent
 from .scheduler import wire
@@ -50,6 +51,8 @@ class EventSender:
         self._socket = sock
         self.has_stamps = False
         """There are other hosts, of which the supervisor brings the events in one order (see `scheduler.merge`)."""
+        self.resident: Resident | None = None
+        """Tells of the ends of programs, where the host stays for others."""
 
     def write(self, stream: int, data: bytes) -> None:
         pieces = range(0, len(data), wire.OUTPUT_PIECE)
@@ -83,6 +86,8 @@ class EventSender:
         self.send(wire.Deadlocked.of(len(waits), map(_wait_record, waits)))
 
     def stuck(self, failure: Failure, state: StateId, root: StateId) -> None:
+        if self.resident is not None:
+            self.resident.stuck()
         kind, message, script = map(wire.clip, (failure.kind, failure.message, failure.script))
         self.send(wire.Stuck(kind, message, script, is_root=state == root, state=state))
 
@@ -103,21 +108,36 @@ class EventSender:
 
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         outcome = result.outcome
-        self.send(wire.TreeEnded(isinstance(outcome, Exited), outcome.status if isinstance(outcome, Exited) else 0))
+        ended = wire.TreeEnded(isinstance(outcome, Exited), outcome.status if isinstance(outcome, Exited) else 0)
+        if self.resident is None:
+            self.send(ended)
+        else:
+            self.resident.tree_ended(result, ended)
+
+    def vacated(self) -> None:
+        if self.resident is not None:
+            self.resident.vacated()
 
     def send(self, message: wire.Message) -> None:
         """Send all of a message; back once it can't be lost any more. Without a supervisor the process ends here."""
         self._stamp(1)
         self._send(message)
 
+    def send_together(self, *messages: wire.Message) -> None:
+        """As `send`, so that they arrive at once."""
+        self._stamp(len(messages))
+        self._send_frames(b"".join(map(wire.encode, messages)))
+
     def _stamp(self, frames: int) -> None:
         if self.has_stamps:
             self._send(wire.Stamp(time.monotonic_ns(), frames))
 
     def _send(self, message: wire.Message) -> None:
-        frame = wire.encode(message)
+        self._send_frames(wire.encode(message))
+
+    def _send_frames(self, frames: bytes) -> None:
         try:
-            self._socket.sendall(frame)
+            self._socket.sendall(frames)
         except OSError:
             os._exit(_ORPHANED)
 
@@ -151,6 +171,8 @@ class _Process:
         """Where there are other hosts."""
         self._program: Program | None = None
         """The root's, until it is started."""
+        self._resident: Resident | None = None
+        """Where it is to stay for other programs."""
 
     def serve(self) -> NoReturn:
         """Until the supervisor is gone, or says that it is over."""
@@ -168,6 +190,8 @@ class _Process:
     def _obey(self, message: wire.Message) -> None:
         if isinstance(message, wire.Start) and self._host is None:
             self._start(message)
+        elif isinstance(message, wire.Start) and self._resident is not None:
+            self._resident.begin(message)
         elif self._host is None:
             raise wire.WireError(f"{type(message).__name__} is out of turn")
         elif isinstance(message, wire.Input):
@@ -198,9 +222,17 @@ class _Process:
             strict_globals=request.strict_globals,
             audit=request.audit_plan(),
         )
-        factory = Sandbox(request.environment()).new_state
+        sandbox = Sandbox(request.environment())
+        factory = sandbox.new_state
         if message.host:
             self._start_with_others(message, request, program, factory)
+            return
+        if message.stays:
+            self._resident = self._events.resident = Resident(self._events, sandbox, message)
+            self._host = self._resident.host
+            self._put_up_wall(message, request, program)
+            self._host.start()
+            self._resident.begin(message)
             return
         self._host = Host(message.threads, factory, self._events, slice_nanoseconds=message.slice_nanoseconds)
         self._put_up_wall(message, request, program)

@@ -50,7 +50,6 @@ class Request:
         audit: Audit | None = None,
     ) -> Request:
         """Of `environment` goes along only what the program might ever read."""
-        named = [item for item in environment.items() if pledges.may_ever_allow("env", item[0])]
         return cls(
             path,
             source,
@@ -60,7 +59,7 @@ class Request:
             wall,
             audit="" if audit is None else "observe" if audit.observes else "enforce",
             shadow=json.dumps(to_wire(audit.shadow)) if audit and audit.shadow else "",
-            variables=tuple(text for item in named for text in item),
+            variables=readable(environment, pledges),
         )
 
     def pack(self) -> bytes:
@@ -87,3 +86,8 @@ class Request:
     def pledge_set(self) -> PledgeSet:
         """ValueError when `pledges` does not describe one."""
         return from_wire(json.loads(self.pledges))
+
+
+def readable(environment: Mapping[str, str], pledges: PledgeSet) -> tuple[str, ...]:
+    """The variables that a program with these pledges might ever read, as `Request.variables`."""
+    return tuple(text for item in environment.items() if pledges.may_ever_allow("env", item[0]) for text in item)

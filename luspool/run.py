@@ -160,7 +160,7 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
         in_force,
         strict_globals=options.strict_globals,
         wall=options.wall,
-        environment={name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)},
+        environment=environment_for_scripts(),
         audit=audit,
     )
     streams = StandardStreams(interrupts.blocking)
@@ -267,6 +267,11 @@ def _overdue_text(name: str, limits: Limits, places: Mapping[str, str]) -> str:
         f"{with_flag('time', excess, limits, places)}\n"
         f"  Nothing was heard of its end for {DEADLINE_GRACE_SECONDS:g} s more. Does anybody read its output?"
     )
+
+
+def environment_for_scripts() -> dict[str, str]:
+    """The variables of the command's environment that scripts can be granted."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
 
 
 def pledge_set(held: tuple[str, ...], ceiling: tuple[str, ...], policy: AppliedPolicy | None = None) -> PledgeSet:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .hosts import MAX_HOSTS
-from .limit_options import LIMIT_OPTIONS, limits_from, parse_slice
-from .scheduler.limits import Limits
+from .limit_options import limits_from, parse_slice
+from .options import limit_options, once, reader, strict_globals_option, verbosity_options
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import format_duration
 
@@ -21,76 +21,6 @@ if TYPE_CHECKING:  # each command imports what it needs: people wait for it
 
 MAX_THREADS = 512
 """More executors than any machine of today has processors; beyond, threads only cost memory."""
-
-
-def verbosity_options(command: Callable[..., int]) -> Callable[..., int]:
-    quiet = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="One line for each error.")
-    verbose = click.option("-v", "--verbose", "verbosity", flag_value=1, type=int, help="Say also what is done.")
-    return quiet(verbose(command))
-
-
-def strict_globals_option(command: Callable[..., int]) -> Callable[..., int]:
-    text = "After a `global` declaration undeclared names are errors, as in Lua 5.5."
-    return click.option("--strict-globals", is_flag=True, help=text)(command)
-
-
-def _read(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """For an option whose value `parse` reads; its ValueError says what can be written."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-        try:
-            return None if text is None else parse(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return read
-
-
-def once(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """For an option that means something else than its last value if it is repeated."""
-    if len(values) > 1:
-        raise click.BadParameter("given more than once; a set of a policy may extend others")
-    return values[0] if values else None
-
-
-class _LimitOption(click.Option):
-    """An option that help lists among the limits (see `RunCommand`)."""
-
-
-class RunCommand(click.Command):
-    """Shows the limits in a section of their own."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        limits = [param for param in options if isinstance(param, _LimitOption)]
-        others = [param for param in options if param not in limits]
-        for title, group in (("Options", others), ("Limits, or `unlimited`", limits)):
-            with formatter.section(title):
-                formatter.write_dl([record for param in group if (record := param.get_help_record(ctx)) is not None])
-
-
-def _limits(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command all limits as options. It gets those that were given as `limits`, a number by each name."""
-    defaults = Limits()
-    names = {option.name.replace("-", "_"): option.name for option in LIMIT_OPTIONS}
-
-    @wraps(command)
-    def collected(**arguments: Any) -> int:  # noqa: ANN401  whatever click passes
-        given = {name: arguments.pop(parameter) for parameter, name in names.items()}
-        return command(limits={name: value for name, value in given.items() if value is not None}, **arguments)
-
-    decorated: Callable[..., int] = collected
-    for option in reversed(LIMIT_OPTIONS):
-        text = f"{option.help} [{option.unit.format(option.get(defaults))}]"
-        flag = click.option(
-            f"--{option.name}",
-            cls=_LimitOption,
-            callback=_read(option.parse),
-            metavar=option.unit.metavar,
-            help=text,
-        )
-        decorated = flag(decorated)
-    return decorated
 
 
 _OPTIONS: Final[tuple[Callable[[Callable[..., int]], Callable[..., int]], ...]] = (
@@ -128,13 +58,13 @@ _OPTIONS: Final[tuple[Callable[[Callable[..., int]], Callable[..., int]], ...]] 
     click.option(
         "--slice",
         "slice_nanoseconds",
-        callback=_read(parse_slice),
+        callback=reader(parse_slice),
         metavar="TIME",
         help=f"How long a state runs while others wait; 0: to its end. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
     ),
     strict_globals_option,
     verbosity_options,
-    _limits,
+    limit_options,
     click.argument("script", metavar="SCRIPT"),
     click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]..."),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ..scheduler.limits import Excess
@@ -31,7 +32,7 @@ def read_source(door: Door, path: bytes) -> bytes:
     """The content of a source file that the state may read. OSError, DeniedError, TooMuchSourceError."""
     limit = door.limits.source
     name = decode(path)
-    with allowed_file(door.rights.about(name), name) as file:
+    with _noting_absence(door, path), allowed_file(door.rights.about(name), name) as file:
         descriptor = file.open()
         try:
             source = read_at_most(descriptor, limit + 1)
@@ -39,7 +40,19 @@ def read_source(door: Door, path: bytes) -> bytes:
             os.close(descriptor)
     if len(source) > limit:
         raise TooMuchSourceError(limit)
+    if door.shared.sources is not None:
+        door.shared.sources.note(decode(path), source)
     return source
+
+
+@contextmanager
+def _noting_absence(door: Door, path: bytes) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        if door.shared.sources is not None:
+            door.shared.sources.note(decode(path), None)
+        raise
 
 
 def _allow_load(door: Door) -> bool:
@@ -82,7 +95,7 @@ def _read_source(door: Door, path: bytes) -> bytes:
 
 def _readable(door: Door, path: bytes) -> bool:
     name = decode(path)
-    with naming(path), allowed_file(door.rights.about(name), name) as file:
+    with naming(path), _noting_absence(door, path), allowed_file(door.rights.about(name), name) as file:
         os.close(file.open())
     return True
 

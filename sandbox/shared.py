@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .compiler import ChunkCache
+from .sources import SourceLog
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Read-only but for the cache, which is thread-safe.
+    """Read-only but for the cache and the log, which are thread-safe.
 
     `environment` is what `os.getenv` shows to a state that holds `env`; nothing else of the process's environment is
     reachable. `directory` is where relative paths begin.
@@ -19,3 +20,5 @@ class Shared:
     environment: Mapping[str, str]
     directory: str
     chunks: ChunkCache = field(default_factory=ChunkCache)
+    sources: SourceLog | None = None
+    """Notes which files code was loaded from, where somebody asks for that."""

@@ -23,6 +23,7 @@ from .door import Door
 from .preemption import StepEnd, Stepper, mechanism
 from .program import Program
 from .shared import Shared
+from .sources import SourceLog
 from .syntax import SyntaxFault, TranslationStoppedError
 
 _NO_ARGUMENTS: Final = codec.encode()
@@ -38,6 +39,12 @@ class Sandbox:
 
     def __init__(self, environment: Mapping[str, str] | None = None, directory: str | None = None) -> None:
         self._shared = Shared(environment or {}, directory or os.getcwd())
+
+    def for_program(self, environment: Mapping[str, str], sources: SourceLog) -> Sandbox:
+        """One for the states of another program: of this one it has the directory and what was compiled."""
+        other = Sandbox.__new__(Sandbox)
+        other._shared = Shared(environment, self._shared.directory, self._shared.chunks, sources)
+        return other
 
     def new_state(self, program: object, port: Port) -> State:
         """A state that runs this `Program` when it is first stepped."""

@@ -23,6 +23,7 @@ from .instructions import (
 )
 from .limits import Limits
 from .machine import Machine
+from .meter import CpuMeter
 from .port import StatePort
 from .protocol import Ended, Failure, NotAChildError, Port, Runnable, Slice, StateId, StepResult
 from .standard_input import InputBuffer
@@ -52,6 +53,7 @@ class Dispatcher:
         "input",
         "lock",
         "machine",
+        "renews",
         "slice",
         "stopping",
         "timekeeper_dozes",
@@ -59,11 +61,16 @@ class Dispatcher:
         "waking",
     )
 
-    def __init__(self, announcer: Announcer, slice_nanoseconds: int, machine: Machine | None = None) -> None:
-        """`machine` is `Machine(locate)` unless given."""
+    def __init__(
+        self, announcer: Announcer, slice_nanoseconds: int, machine: Machine | None = None, *, renews: bool = False
+    ) -> None:
+        """`machine` is `Machine(locate)` unless given. `renews`: once a tree is over and nothing of it is left, all
+        that it may have left its mark on is made anew, and `HostEvents.vacated` announced.
+        """
         self.lock = threading.Lock()
         self._is_work = threading.Condition(self.lock)
         self.machine = machine or Machine(locate)
+        self.renews = renews
         self.board: BoardWriter | None = None
         """Where executors note what they step, for a host that is one of several. Never changes."""
         self.deadlines = Deadlines()
@@ -132,15 +139,44 @@ class Dispatcher:
         return True
 
     def wait_for_work(self) -> bool:
-        """Sleep until there is a state to run or to close; False when the host stops and nothing is left. Lock held."""
-        machine = self.machine
-        while not (machine.run_queue or machine.woken or machine.closable):
+        """Sleep until there is a state to run or to close; False when the host stops and nothing is left. Lock held.
+
+        True, too, when it was seen that a tree has left nothing behind, which is to be announced.
+        """
+        while not (self.machine.run_queue or self.machine.woken or self.machine.closable):
             if self.stopping:
                 return False
+            if self.renews and self._is_vacated():
+                self._renew()
+                return True
             self.idle += 1
             self._is_work.wait()
             self.waking -= 1
         return True
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether there is no tree yet, or none any more: what arrives now was for one that is over. Lock held."""
+        return self.renews and not self.machine.last_id
+
+    def _is_vacated(self) -> bool:
+        """Whether there was a tree, and the caller is the last executor to find that nothing is left of it."""
+        machine = self.machine
+        return bool(machine.last_id) and not machine.states and self.idle == len(self.executors) - 1
+
+    def _renew(self) -> None:
+        """Begin as a new host does: what stays is the threads, and what the factory keeps.
+
+        And the last call's number, so that a late reply answers nobody.
+        """
+        last_call = self.machine.calls.last_id
+        self.machine = Machine(locate)
+        self.machine.calls.last_id = last_call
+        self.input = InputBuffer()
+        self.deadlines = Deadlines()
+        for executor in self.executors:
+            executor.meter = CpuMeter()
+        self._announcer.append(lambda events: events.vacated())
 
     def take_work(self) -> tuple[State | None, State | None]:
         """A state to close and a state to run, either or both None. Lock held."""

@@ -6,7 +6,7 @@ Everything here is plain data that may cross to another process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .limits import Excess
@@ -31,11 +31,14 @@ class TreeResult:
     """How a tree ended: the root's own outcome, unless something else ended the tree.
 
     `unreceived_errors` counts the workers whose error nobody received; each was reported by `HostEvents.failed`
-    before. The root's own failure is not among them.
+    before. The root's own failure is not among them. What the tree has used is in the units of its limits: `cpu` in
+    all, `memory` the most that it had at the end of a step or when something was queued.
     """
 
     outcome: TreeOutcome
     unreceived_errors: int
+    cpu: int = field(default=0, compare=False)
+    memory: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +100,6 @@ class HostEvents(Protocol):
 
     def tree_ended(self, root: StateId, result: TreeResult) -> None:
         """The tree of `root` is over. Steps of cancelled states may still run for a while, without any effect."""
+
+    def vacated(self) -> None:
+        """Of a host for one tree after another, once after each: nothing is left of it, and no step runs."""

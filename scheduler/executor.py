@@ -69,8 +69,7 @@ class Executor:
                     return
                 corpse, state = dispatcher.take_work()
             dispatcher.flush()
-            if published:
-                self._announcer.announce()
+            self._announcer.announce()
             if corpse is not None:
                 self._close(corpse)
             if state is not None:

@@ -57,6 +57,8 @@ Races, case by case
     A state is ended while its executor makes its runnable: the one looks whether there is a runnable after it has ended
     the state, the other whether the state has ended after it has set the runnable. One of them calls `stop`.
     An executor finds no work while another state becomes ready: going to sleep and notifying both hold the lock.
+    A tree is over while a step of it still runs: the host is vacated when the last executor has closed what is left and
+    finds no work, while all others sleep. One that was just notified does not count as asleep; it gets there itself.
     A callback raises: nobody is there to hear more. The first exception is kept as `fault`, and the host stops.
 """
 
@@ -88,8 +90,13 @@ class Host:
         factory: Factory,
         events: HostEvents,
         slice_nanoseconds: int = DEFAULT_SLICE_NANOSECONDS,
+        *,
+        renews: bool = False,
     ) -> None:
         """A state that runs for longer than `slice_nanoseconds` gives way to others (0: it never does).
+
+        `renews`: for one tree after another, the next one after `HostEvents.vacated`. It finds a host as a new one is:
+        the same numbers, no input, clocks at the beginning.
 
         `factory` makes the runnable of a state at its first step, on an executor, from the spec and its port.
 
@@ -99,6 +106,7 @@ class Host:
         if threads < 1:
             raise ValueError(f"a host needs at least one thread, not {threads}")
         self._announcer = Announcer(events, self._failed)
+        self._renews = renews
         self._dispatcher = self._new_dispatcher(slice_nanoseconds)
         self._factory = factory
         timekeeper = Timekeeper(self._dispatcher, self._announcer, lambda: self._new_executor().start())
@@ -131,6 +139,8 @@ class Host:
     def input_arrived(self, data: bytes) -> None:
         """Bytes for standard input, usually the answer to `HostEvents.want_input`; any chunk of 1 byte or more."""
         with self._dispatcher.lock:
+            if self._dispatcher.is_vacant:
+                return
             self._dispatcher.input.arrived(data)
             self._dispatcher.machine.input_arrived()
             self._dispatcher.wake()
@@ -138,6 +148,8 @@ class Host:
     def input_ended(self) -> None:
         """Standard input is at its end."""
         with self._dispatcher.lock:
+            if self._dispatcher.is_vacant:
+                return
             self._dispatcher.input.end()
             self._dispatcher.machine.input_arrived(end=True)
             self._dispatcher.wake()
@@ -182,7 +194,7 @@ class Host:
         return True
 
     def _new_dispatcher(self, slice_nanoseconds: int) -> Dispatcher:
-        return Dispatcher(self._announcer, slice_nanoseconds)
+        return Dispatcher(self._announcer, slice_nanoseconds, renews=self._renews)
 
     def _new_executor(self) -> threading.Thread:
         """One more, whose thread is still to be started. Lock held, or nobody else is there yet."""

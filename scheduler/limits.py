@@ -9,7 +9,7 @@ Sizes are bytes, times nanoseconds; `UNLIMITED` is an ordinary number that nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from .units import COUNT, SIZE, TIME, UNLIMITED, Unit
@@ -66,6 +66,10 @@ class TreeLimits:
     mailbox: int = 256 * 1024
     """Bytes that one mailbox holds; a full one makes its sender wait, which is no error. More lets a fast sender run
     further ahead."""
+
+    def within(self, other: TreeLimits) -> TreeLimits:
+        """The stricter of both, limit by limit."""
+        return TreeLimits(*(min(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,6 +282,7 @@ class Machine:
         tree = state.tree
         state.cpu += cpu
         tree.memory += heap - state.heap
+        tree.peak = max(tree.peak, tree.memory)
         state.heap = heap
         excess, state.excess = state.excess, None
         if excess is None and state.cpu > state.limits.cpu:
@@ -475,6 +476,7 @@ class Machine:
         state.children.clear()
 
     def _check_memory(self, tree: Tree) -> None:
+        tree.peak = max(tree.peak, tree.memory)
         used = tree.memory + tree.elsewhere.memory
         if used > tree.limits.memory:
             self.exceed_tree(tree, Excess("memory", tree.limits.memory, used, is_of_tree=True))
@@ -568,7 +570,8 @@ class Machine:
         tree.states.clear()
         del self.trees[tree.root]
         assert tree.outcome is not None  # noqa: S101 - every caller has just set or tested it
-        self.instructions.append(ReportTreeEnd(tree.root, TreeResult(tree.outcome, tree.unreceived_errors)))
+        result = TreeResult(tree.outcome, tree.unreceived_errors, tree.cpu, tree.peak)
+        self.instructions.append(ReportTreeEnd(tree.root, result))
 
     def _strip(self, state: State) -> None:
         """End `state` together with everybody it could talk to: nobody is told, and its calls become harmless."""

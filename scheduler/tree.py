@@ -130,6 +130,7 @@ class Tree:
         "memory",
         "outcome",
         "output",
+        "peak",
         "root",
         "states",
         "time_of_root",
@@ -145,6 +146,8 @@ class Tree:
         """Nanoseconds of processor time of all steps that are over."""
         self.memory = 0
         """Bytes of all that is queued, errors and calls too, and of the heaps as of each state's last step."""
+        self.peak = 0
+        """The most that `memory` has been where it was looked at."""
         self.output = 0
         """Bytes written to standard output and errors."""
         self.elsewhere = Usage()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 from .framing import Decoder, Message, WireError, encode
@@ -44,6 +45,13 @@ WAITS_LIMIT = 100
 """How many waits a report of a deadlock lists at most."""
 
 
+SOURCES_LIMIT = 1000
+"""How many files of source text a program's end tells of at most."""
+
+PATH_LIMIT = 4096
+"""Bytes of a path at most, as the system has it."""
+
+
 # --- messages ---------------------------------------------------------------------------------------------------
 
 
@@ -61,13 +69,16 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True)
 class Start(Message):
-    """Supervisor to host, once: take part in running `program` (opaque here).
+    """Supervisor to host: take part in running `program` (opaque here). Once, unless the host `stays`.
 
     The host is number `host` of those that run it; 0: the only one, which begins at once. `root` is the root's id,
     which says where it will live. States run on `threads` executors, in slices (0: without end). `spreads`: every new
     state goes to the next host, whatever the load. The two limits are the bytes of their records: see `of`, `limits`.
 
     For one of several, the descriptor of its board comes with it.
+
+    `stays`: the only host serves one program after another, each with a `Start` that it gets after the `TreeEnded` of
+    the one before. The wall stands since the first: `program` decides what the others may be.
     """
 
     host: int
@@ -78,15 +89,23 @@ class Start(Message):
     state_limits: bytes
     tree_limits: bytes
     program: bytes
+    stays: bool = False
     KIND = ord("S")
     LIMIT = PROGRAM_LIMIT + _FIELD_HEADS
 
     @classmethod
-    def of(
-        cls, threads: int, slice_nanoseconds: int, limits: Limits, program: bytes, *, spreads: bool = False
+    def of(  # noqa: PLR0913  what a run is
+        cls,
+        threads: int,
+        slice_nanoseconds: int,
+        limits: Limits,
+        program: bytes,
+        *,
+        spreads: bool = False,
+        stays: bool = False,
     ) -> Start:
         """For the only host; see `for_host`."""
-        return cls(0, 1, threads, slice_nanoseconds, spreads, pack(limits.state), pack(limits.tree), program)
+        return cls(0, 1, threads, slice_nanoseconds, spreads, *_packed_limits(limits), program, stays)
 
     def for_host(self, host: int, root: int) -> Start:
         """The same for one of several hosts."""
@@ -94,7 +113,18 @@ class Start(Message):
 
     def limits(self) -> Limits:
         """RecordError when they are none."""
-        return Limits(unpack(StateLimits, self.state_limits), unpack(TreeLimits, self.tree_limits))
+        return _limits(self.state_limits, self.tree_limits)
+
+
+# Hosts that stay get many programs with the same ones.
+@lru_cache(maxsize=8)
+def _packed_limits(limits: Limits) -> tuple[bytes, bytes]:
+    return pack(limits.state), pack(limits.tree)
+
+
+@lru_cache(maxsize=8)
+def _limits(state: bytes, tree: bytes) -> Limits:
+    return Limits(unpack(StateLimits, state), unpack(TreeLimits, tree))
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +380,36 @@ class TreeEnded(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A file of source text: the SHA-256 digest of its content, b"" where there was no such file."""
+
+    path: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Used(Message):
+    """Host to supervisor, right before `TreeEnded`, where the host stays: what the program has used.
+
+    Nanoseconds of processor time, and bytes of memory at most (see `events.TreeResult`). `sources` are `SourceRecord`s
+    of the files that it has loaded code from, or would have; `has_all` is False where there were others.
+    `stays` is False where the host can't get rid of what is left of the program: it ends instead.
+    """
+
+    cpu: int
+    memory: int
+    sources: tuple[bytes, ...]
+    has_all: bool
+    stays: bool
+    KIND = ord("U")
+    LIMIT = SOURCES_LIMIT * (PATH_LIMIT + _FIELD_HEADS)
+
+    def records(self) -> list[SourceRecord]:
+        """RecordError when they are none."""
+        return [unpack(SourceRecord, source) for source in self.sources]
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp(Message):
     """Host to supervisor, where there are several: the next `frames` frames belong together and were written at `at`.
 
@@ -468,6 +528,7 @@ EVENTS: tuple[type[Message], ...] = (
     RootEnded,
     Exceeded,
     AskEndBelow,
+    Used,
     TreeEnded,
 )
 """What a supervisor may receive on the events socket."""

@@ -1,0 +1,101 @@
+"""What one item says while it runs: kept up to a cap, and written to files where that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..audience import Audience
+from ..errors import CannotWriteError, UsageError
+from ..run import no_record
+from ..scheduler import wire
+from ..scheduler.connection import HostProtocolError
+from ..scheduler.warm import Ending, OverdueError
+from .engine import Task
+from .outcome import FAILURE_MOST, Outcome, Source, Status, status_of
+
+_STREAMS: Mapping[int, str] = MappingProxyType({1: "stdout", 2: "stderr"})
+
+
+class Capture(Audience):
+    """Listens to the program of a task, and makes an `Outcome` of it."""
+
+    def __init__(self, task: Task, cap: int, folder: str | None) -> None:
+        """Of each stream `cap` bytes are kept; all of it goes to the files `stdout` and `stderr` in `folder`."""
+        super().__init__(task.request.path, task.limits, task.stdin, lambda: None, no_record)
+        self.notices: list[str] = []
+        self._cap = cap
+        self._folder = folder
+        self._files: dict[int, int] = {}
+        self._sizes = {1: 0, 2: 0}
+        if folder is not None:
+            self._open_files(folder)
+
+    def write(self, stream: int, data: bytes) -> None:
+        self._sizes[stream] += len(data)
+        if sum(self._sizes.values()) > self._limits.tree.output:
+            raise HostProtocolError("the process that runs the scripts wrote more than it may")
+        kept = self._streams[stream]
+        kept += data[: max(0, self._cap - len(kept))]
+        if stream in self._files:
+            self._write(stream, data)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def failed(self, failure: wire.Failed) -> None:
+        if failure.kind == "usage":  # it holds for all of the batch
+            raise UsageError(failure.message)
+        super().failed(failure)
+
+    def outcome(self, ending: Ending) -> Outcome:
+        """Once the program is over, however that came."""
+        used = ending.used
+        if ending.ended is not None:
+            result = self.result(ending.ended)
+            status = status_of(result.kind, result.status)
+        elif isinstance(ending.death, OverdueError):
+            result, status = self.overdue(), Status.TIMEOUT
+        else:
+            assert ending.death is not None  # noqa: S101  for the type checker
+            result, status = self.died(ending.death), Status.CRASHED
+        return Outcome(
+            status,
+            result.status,
+            ending.nanoseconds,
+            used.cpu if used else 0,
+            used.memory if used else 0,
+            result.stdout,
+            result.stderr,
+            self._sizes[1],
+            self._sizes[2],
+            (result.failure or "")[:FAILURE_MOST],
+            tuple(Source(one.path, one.digest) for one in ending.sources) if used and used.has_all else None,
+            is_lasting=result.kind == "load",
+        )
+
+    def close(self) -> None:
+        """Close the files."""
+        for fd in self._files.values():
+            os.close(fd)
+        self._files = {}
+
+    def _open_files(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, exist_ok=True)
+            for stream, name in _STREAMS.items():
+                path = os.path.join(folder, name)
+                self._files[stream] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            self.close()
+            raise CannotWriteError(f"cannot write to {error.filename}: {error.strerror}") from error
+
+    def _write(self, stream: int, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._files[stream], rest) :]
+        except OSError as error:
+            path = os.path.join(self._folder or "", _STREAMS[stream])
+            raise CannotWriteError(f"cannot write to {path}: {error.strerror}") from error

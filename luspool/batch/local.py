@@ -1,0 +1,323 @@
+"""Runs tasks on this machine, on hosts that stay (`scheduler.warm`).
+
+There are a number of *lanes*: so many tasks run at a time, each alone in a host. A host is bound to a *domain* by the
+first task that it gets: what its wall was made for, and so the rights of all that ever runs in it. It takes further
+tasks of its domain; it is replaced when it has died, has run `tasks_per_host` of them or has grown by more than
+`_GROWTH`, and when there is only work for others.
+
+One thread waits for everything: the hosts' sockets and deaths, times that are over, and a descriptor of the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import HostFailedError
+from ..host_command import host_command, host_environment
+from ..run import DEADLINE_GRACE_SECONDS
+from ..scheduler import wire
+from ..scheduler.connection import HostError, HostProtocolError
+from ..scheduler.process import HostProcess
+from ..scheduler.supervisor import HostDiedError
+from ..scheduler.units import UNLIMITED
+from ..scheduler.warm import WarmHost
+from .capture import Capture
+from .engine import Done, Task
+from .outcome import Outcome, Status
+
+_AHEAD: Final = 32
+"""Tasks that are taken ahead for each lane: so that those of one domain meet, and a lane never waits. Guessed."""
+_AHEAD_BYTES: Final = 64 << 20
+"""What these may take in all."""
+_GROWTH: Final = 64 << 20
+"""Bytes that a host may grow by, between its tasks, before it is replaced. Guessed: what it keeps of compiled scripts
+is a quarter of that."""
+_MEASURED_EVERY: Final = 64
+"""Tasks between two looks at that."""
+_STILLBORN_MOST: Final = 3
+"""Hosts in a row that may die before they are ready: something is wrong with the machine then."""
+_KILLED_MOST: Final = 100
+"""The same for those that somebody else has killed, a system that is short of memory, say: which may pass."""
+
+TASKS_PER_HOST: Final = 10_000
+"""What creeps up in a process that is used for long is gone after so many. A new one takes some 100 ms of processor
+time, which is 10 us for each of them; with 1,000 it would be felt."""
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+Domain = tuple[object, ...]
+
+
+class CancelledError(HostError):
+    """The batch ends, and with it what runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """How tasks are run. A task's states are served by `threads` threads, in slices of so many nanoseconds."""
+
+    lanes: int
+    threads: int = 1
+    slice_nanoseconds: int = 10_000_000
+    tasks_per_host: int = TASKS_PER_HOST
+    """1: each task has a host of its own."""
+    output_kept: int = 64 * 1024
+    """Bytes of each stream."""
+    results: str | None = None
+    """A directory, for all output, by the number of the task."""
+    start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
+
+
+class _Lane:
+    """A host, and the task in it."""
+
+    __slots__ = ("at_first", "began", "capture", "domain", "host", "task")
+
+    def __init__(self, host: WarmHost) -> None:
+        self.host = host
+        self.domain: Domain | None = None
+        """None: it has had no task yet."""
+        self.task: Task | None = None
+        self.capture: Capture | None = None
+        self.began = 0.0
+        self.at_first = 0
+        """Bytes that the host had after its first task."""
+
+
+class LocalEngine:
+    """See `Engine`. A context manager. Starts processes; waits for no other children of the caller's."""
+
+    def __init__(self, options: LocalOptions, wake_fd: int, notice: Callable[[str], None]) -> None:
+        """`wait` comes back when `wake_fd` is readable. `notice` gets, once each, what people have to know."""
+        self._options = options
+        self._wake_fd = wake_fd
+        self._notice = notice
+        self._notices: set[str] = set()
+        self._queues: dict[Domain, deque[Task]] = {}
+        """Of those that wait, in order; no queue is empty."""
+        self._queued = self._queued_bytes = 0
+        self._lanes: list[_Lane] = []
+        self._done: list[Done] = []
+        self._stillborn = self._killed = 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(wake_fd, selectors.EVENT_READ)
+        self._writing: set[_Lane] = set()
+        # With a host for each task, the next ones get ready meanwhile.
+        self._most_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1)
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def has_room(self) -> bool:
+        return self._queued < self._options.lanes * _AHEAD and self._queued_bytes < _AHEAD_BYTES
+
+    def submit(self, task: Task) -> None:
+        self._queues.setdefault(self._domain(task), deque()).append(task)
+        self._queued += 1
+        self._queued_bytes += task.size
+        self._place()
+
+    def running(self) -> Sequence[tuple[int, float]]:
+        now = time.monotonic()
+        return [(lane.task.number, now - lane.began) for lane in self._lanes if lane.task is not None]
+
+    def wait(self, seconds: float | None) -> Sequence[Done]:
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._done:
+            self._place()
+            if self._turn(until):
+                break
+        self._place()
+        done, self._done = self._done, []
+        return done
+
+    def withdraw(self) -> None:
+        for queue in self._queues.values():
+            self._done += [Done(task.number, None) for task in queue]
+        self._queues.clear()
+        self._queued = self._queued_bytes = 0
+
+    def cancel(self) -> None:
+        self.withdraw()
+        for lane in tuple(self._lanes):
+            if lane.task is not None:
+                lane.host.end(CancelledError("it was ended together with the batch"))
+                self._look_at(lane)
+
+    def close(self) -> None:
+        for lane in tuple(self._lanes):
+            self._drop(lane)
+        self._selector.close()
+
+    # --- tasks to hosts ------------------------------------------------------------------------------------------
+
+    def _domain(self, task: Task) -> Domain:
+        """What tasks have in common that may share a host (see `resident`)."""
+        request = task.request
+        return request.pledges, request.wall, task.limits.tree.memory
+
+    def _place(self) -> None:
+        """Give tasks to hosts that are free, and start or replace hosts as there is need for them."""
+        while self._queued and sum(lane.task is not None for lane in self._lanes) < self._options.lanes:
+            lane = self._lane_for_work()
+            if lane is None:
+                break
+            self._begin(lane)
+        missing = min(self._queued, self._most_hosts) - sum(lane.task is None for lane in self._lanes)
+        for _ in range(min(missing, self._most_hosts - len(self._lanes))):
+            self._start()
+
+    def _lane_for_work(self) -> _Lane | None:
+        """A host that can take a task now. One that can't, but stands in the way of another, is given up."""
+        free = [lane for lane in self._lanes if lane.host.is_free]
+        for lane in free:
+            if lane.domain in self._queues:
+                return lane
+        for lane in free:
+            if lane.domain is None:
+                lane.domain = next(iter(self._queues))
+                return lane
+        is_starting = any(not lane.host.is_ready for lane in self._lanes)
+        if free and not is_starting and len(self._lanes) >= self._most_hosts:
+            self._drop(free[0])
+        return None
+
+    def _begin(self, lane: _Lane) -> None:
+        assert lane.domain is not None  # noqa: S101  for the type checker: `_lane_for_work` has seen to it
+        queue = self._queues[lane.domain]
+        task = queue.popleft()
+        if not queue:
+            del self._queues[lane.domain]
+        else:  # the others come first the next time
+            self._queues[lane.domain] = self._queues.pop(lane.domain)
+        self._queued -= 1
+        self._queued_bytes -= task.size
+        options = self._options
+        folder = None if options.results is None else os.path.join(options.results, str(task.number))
+        limit = task.limits.tree.time
+        start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, task.request.pack(), stays=True)
+        lane.task, lane.capture, lane.began = task, Capture(task, options.output_kept, folder), time.monotonic()
+        lane.host.begin(start, lane.capture, None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS)
+        self._watch_writing(lane)
+
+    def _start(self) -> None:
+        lane = _Lane(WarmHost(self._options.start_host()))
+        self._lanes.append(lane)
+        process, register = lane.host.process, self._selector.register
+        register(process.events, selectors.EVENT_READ, (lane, lane.host.hear_events))
+        register(process.control, selectors.EVENT_READ, (lane, lane.host.hear_control))
+        register(process.pidfd, selectors.EVENT_READ, (lane, lane.host.lost))
+        register(process.diagnostics, selectors.EVENT_READ, (lane, lambda: self._read_diagnostics(lane)))
+
+    def _drop(self, lane: _Lane) -> None:
+        self._lanes.remove(lane)
+        self._writing.discard(lane)
+        process = lane.host.process
+        for one in (process.events, process.control, process.pidfd, process.diagnostics):
+            if one in self._selector.get_map():
+                self._selector.unregister(one)
+        lane.host.close()
+        if lane.capture is not None:
+            lane.capture.close()
+
+    # --- what hosts say ------------------------------------------------------------------------------------------
+
+    def _turn(self, until: float | None) -> bool:
+        """Wait once, and take in what has happened. True: the caller's time is over, or it was woken."""
+        due = [until, *(lane.host.due() for lane in self._lanes)]
+        times = [at for at in due if at is not None]
+        timeout = max(0.0, min(times) - time.monotonic()) if times else None
+        woken = False
+        for key, events in self._selector.select(timeout):
+            if key.data is None:
+                woken = True
+                continue
+            lane, hear = key.data
+            if lane not in self._lanes:  # what was heard before it has ended it
+                continue
+            if events & selectors.EVENT_WRITE:
+                lane.host.connection.flush()
+            if events & selectors.EVENT_READ:
+                hear()
+            if lane.host.connection.is_over and not lane.host.is_gone:
+                lane.host.lost()
+            self._watch_writing(lane)
+            self._look_at(lane)
+        for lane in tuple(self._lanes):
+            lane.host.keep_time()
+            self._look_at(lane)
+        return woken or (until is not None and time.monotonic() >= until)
+
+    def _look_at(self, lane: _Lane) -> None:
+        """Take in the end of its task, and of its host."""
+        host = lane.host
+        if lane.task is not None and host.ending is not None:
+            self._take_end(lane, lane.task)
+        if host.is_ready:
+            self._stillborn = self._killed = 0
+        elif host.is_gone:
+            is_killed = isinstance(host.death, HostDiedError) and host.death.exit_status == -signal.SIGKILL
+            self._killed += is_killed
+            self._stillborn += not is_killed
+            if self._stillborn >= _STILLBORN_MOST or self._killed >= _KILLED_MOST:
+                raise _no_host(host.death)
+        if host.is_gone:
+            self._drop(lane)
+
+    def _take_end(self, lane: _Lane, task: Task) -> None:
+        host, capture = lane.host, lane.capture
+        assert capture is not None and host.ending is not None  # noqa: S101, PT018  for the type checker
+        if isinstance(host.ending.death, CancelledError):
+            outcome = Outcome(Status.CANCELLED, 0, wall=host.ending.nanoseconds, failure=str(host.ending.death))
+        else:
+            outcome = capture.outcome(host.ending)
+        for text in capture.notices:
+            if text not in self._notices:
+                self._notices.add(text)
+                self._notice(text)
+        capture.close()
+        lane.task = lane.capture = None
+        self._done.append(Done(task.number, outcome))
+        host.is_gone |= host.programs >= self._options.tasks_per_host or self._has_grown(lane)
+
+    def _has_grown(self, lane: _Lane) -> bool:
+        if lane.host.programs != 1 and lane.host.programs % _MEASURED_EVERY:
+            return False
+        try:
+            with open(f"/proc/{lane.host.process.pid}/statm", "rb") as file:
+                resident = int(file.read().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return False  # it is dead, which is heard next
+        lane.at_first = lane.at_first or resident
+        return resident > lane.at_first + _GROWTH
+
+    def _read_diagnostics(self, lane: _Lane) -> None:
+        if not lane.host.connection.read_diagnostics():
+            self._selector.unregister(lane.host.process.diagnostics)
+
+    def _watch_writing(self, lane: _Lane) -> None:
+        """Wait for room in its control socket only while something waits for that."""
+        unsent = lane.host.connection.unsent
+        if unsent != (lane in self._writing):
+            self._writing ^= {lane}
+            writing = selectors.EVENT_WRITE if unsent else 0
+            control = lane.host.process.control
+            self._selector.modify(control, selectors.EVENT_READ | writing, (lane, lane.host.hear_control))
+
+
+def _no_host(death: HostError | None) -> HostFailedError:
+    death = death or HostProtocolError("it said nothing")
+    last = death.diagnostics.decode("utf-8", "replace").strip().splitlines()[-1:]
+    details = "".join(f" ({line})" for line in last)
+    return HostFailedError(f"no process that runs scripts can be started: {death}{details}")

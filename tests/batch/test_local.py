@@ -1,0 +1,346 @@
+"""Tasks on hosts that stay: every kind of end, and nothing that goes from one task to the next."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from luspool.batch import local
+from luspool.batch.outcome import Status
+from luspool.errors import CannotWriteError, HostFailedError, UsageError
+
+LOAD = ("load", "fs:read=.")
+WAITS = "worker.peek()"
+
+
+@pytest.fixture(params=["signal", "hook"])
+def mechanism(request, monkeypatch):
+    monkeypatch.setenv("LUSPOOL_PREEMPTION", request.param)
+
+
+@pytest.mark.usefixtures("mechanism")
+@pytest.mark.parametrize(
+    ("source", "status", "exit_status"),
+    [
+        ("print('fine')", Status.COMPLETED, 0),
+        ("os.exit(0)", Status.COMPLETED, 0),
+        ("os.exit(9)", Status.FAILED, 9),
+        ("error('boom')", Status.FAILED, 1),
+        ("x = = 1", Status.FAILED, 126),
+        ("io.open('/etc/passwd')", Status.DENIED, 77),
+        ("while true do end", Status.TIMEOUT, 124),
+        ("local t = {} for i = 1, math.huge do t[i] = {i} end", Status.MEMORY, 137),
+        ("while true do print(('x'):rep(10000)) end", Status.FAILED, 123),
+        ("local w = worker.create('waits.lus') worker.receive(w)", Status.DEADLOCK, 70),
+        ("worker.receive(worker.create('fails.lus'))", Status.FAILED, 1),
+        ("worker.create('fails.lus')", Status.FAILED, 1),
+        ("for i = 1, 20 do worker.create('loops.lus') end os.exit(4)", Status.FAILED, 4),
+    ],
+)
+def test_each_end_is_told_and_the_host_goes_on(bench, source, status, exit_status):
+    for name, text in {"waits": WAITS, "fails": "error('below')", "loops": "while true do end"}.items():
+        bench.directory.joinpath(f"{name}.lus").write_text(text, encoding="utf-8")
+    bench.open()
+    # A loop that creates objects has to reach its limit of memory first.
+    limits = {"cpu": 10**10 if status is Status.MEMORY else 10**8, "memory": 1 << 20, "output": 100_000}
+    for _ in range(2):
+        outcome = bench.run(source, held=LOAD, limits=limits)
+        assert (outcome.status, outcome.exit_status) == (status, exit_status), outcome
+        assert bool(outcome.failure) is (status is not Status.COMPLETED and "os.exit" not in source)
+    assert bench.run("print(1)", held=LOAD, limits=limits).stdout == b"1\n"
+    assert len(bench.hosts) == 1
+
+
+def test_what_was_used_is_told(bench):
+    bench.open()
+    outcome = bench.run("local t = {} for i = 1, 1e5 do t[i] = { i } end print(#t)")
+    assert outcome.memory > 1_000_000
+    assert 0 < outcome.cpu <= outcome.wall
+    assert bench.run("print(1)").memory < 1_000_000
+
+
+def test_output_is_kept_up_to_a_cap_and_counted_whole(bench):
+    bench.open(output_kept=10)
+    outcome = bench.run("for i = 1, 9 do print('line', i) end io.stderr:write('problem')")
+    assert outcome.stdout == b"line\t1\nlin"
+    assert (outcome.stdout_size, outcome.stderr, outcome.stderr_size) == (63, b"problem", 7)
+
+
+def test_output_goes_to_files_as_a_whole(bench):
+    bench.open(output_kept=0, results="out")
+    for number in (1, 2):
+        bench.submit(f"print(('x'):rep({number}00000)) io.stderr:write('e')")
+    assert {outcome.stdout for outcome in bench.finish().values()} == {b""}
+    for number in (1, 2):
+        folder = bench.directory / "out" / str(number)
+        assert folder.joinpath("stdout").read_bytes() == b"x" * number * 100_000 + b"\n"
+        assert folder.joinpath("stderr").read_bytes() == b"e"
+
+
+def test_output_that_can_not_be_written_is_told(bench):
+    bench.directory.joinpath("out").write_text("a file", encoding="utf-8")
+    bench.open(results="out")
+    bench.submit("print(1)")
+    with pytest.raises(CannotWriteError, match="cannot write to out/1"):
+        bench.finish()
+
+
+def test_what_a_script_has_loaded_is_told(bench):
+    for name in ("mod", "child"):
+        bench.directory.joinpath(f"{name}.lus").write_text("return 1", encoding="utf-8")
+    bench.open()
+    outcome = bench.run("require('mod') pcall(require, 'none') worker.create('child.lus')", held=LOAD)
+    found = {source.path.removeprefix("./"): bool(source.digest) for source in outcome.sources}
+    assert found["mod.lus"]
+    assert found["child.lus"]
+    assert found["none.lus"] is False
+    assert bench.run("print(1)", held=LOAD).sources == ()
+
+
+# --- from one task to the next ----------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_task_is_seen_by_the_next(bench):
+    bench.open()
+    stain = """
+    x, print, string.format = 1, nil, nil
+    getmetatable("").mark = 1
+    package.loaded.mark = 1
+    math.randomseed(7)
+    collectgarbage("stop")
+    io.output():setvbuf("full")
+    io.write("held back")
+    """
+    look = """
+    print(x, ("").mark, package.loaded.mark, type(string.format), collectgarbage("isrunning"))
+    """
+    bench.run(stain)
+    assert bench.run(look).stdout == b"nil\tnil\tnil\tfunction\ttrue\n"
+    assert len({bench.run("print(math.random(0))").stdout for _ in range(5)}) == 5
+    assert len(bench.hosts) == 1
+
+
+def test_input_is_a_task_s_own(bench):
+    bench.open()
+    assert bench.run("print(io.read())", stdin="one\nleft over\n").stdout == b"one\n"
+    assert bench.run("print(io.read('a'))", stdin="two").stdout == b"two\n"
+    assert bench.run("print(io.read())").stdout == b"nil\n"
+    # One that asks and does not wait for the answer.
+    asks = "local w = worker.create('asks.lus') worker.receive(w) os.exit(0)"
+    bench.directory.joinpath("asks.lus").write_text("worker.message(1) io.read()", encoding="utf-8")
+    for _ in range(5):
+        bench.run(asks, stdin="late\n" * 100, held=LOAD)
+        assert bench.run("print(io.read())", stdin="mine\n", held=LOAD).stdout == b"mine\n"
+
+
+def test_large_input_arrives_whole(bench):
+    bench.open()
+    assert bench.run("print(#io.read('a'))", stdin="x" * 3_000_000).stdout == b"3000000\n"
+
+
+def test_variables_are_a_task_s_own(bench, monkeypatch):
+    monkeypatch.setenv("MINE", "of the command")
+    bench.open()
+    show = "print(os.getenv('MINE'), os.getenv('OTHER'))"
+    assert bench.run(show, held=("env",), environment={"MINE": "x", "OTHER": "y"}).stdout == b"x\ty\n"
+    assert bench.run(show, held=("env",)).stdout == b"of the command\tnil\n"
+    assert len(bench.hosts) == 1
+
+
+def test_numbers_and_clocks_begin_anew(bench):
+    bench.directory.joinpath("waits.lus").write_text(WAITS, encoding="utf-8")
+    bench.open()
+    loop = "local n = 0 for i = 1, 3e6 do n = n + 1 end print(n)"
+    limits = {"cpu": 4 * 10**8, "total-cpu": 4 * 10**8}
+    # Together they take more than one may.
+    assert {bench.run(loop, limits=limits).status for _ in range(10)} == {Status.COMPLETED}
+    many = "for i = 1, 4 do worker.create('waits.lus') end"
+    assert {bench.run(many, held=LOAD, limits={"states": 5}).status for _ in range(5)} == {Status.COMPLETED}
+
+
+def test_open_files_are_closed_and_memory_is_returned(bench):
+    bench.directory.joinpath("text").write_text("text", encoding="utf-8")
+    bench.open()
+    opens = "t = {} for i = 1, 50 do t[i] = io.open('text') end print(#t)"
+    eats = "local t = {} for i = 1, 30 do t[i] = ('x'):rep(1 << 20) end print(#t)"
+    bench.run(opens, held=LOAD, wall="off")
+    host = bench.hosts[0].pid
+    held = sorted(os.listdir(f"/proc/{host}/fd"))
+    for _ in range(20):
+        assert bench.run(opens, held=LOAD, wall="off").stdout == b"50\n"
+        assert bench.run(eats, held=LOAD, wall="off").stdout == b"30\n"
+    assert sorted(os.listdir(f"/proc/{host}/fd")) == held
+    assert len(os.listdir(f"/proc/{host}/task")) == 3  # commands, the executor, the timekeeper
+    assert len(bench.hosts) == 1
+
+
+# --- which host -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_tasks_with_different_rights_never_share_a_host(bench, lanes):
+    bench.open(lanes=lanes)
+    rights = [(), ("load",), ("env=A",), ("env=B",)]
+    for _ in range(3):
+        for held in rights:
+            bench.submit("print(1)", held=held)
+    outcomes = bench.finish()
+    assert {outcome.status for outcome in outcomes.values()} == {Status.COMPLETED}
+    # Not one for each task: those with the same rights are run together. The last ones may be, by two.
+    assert len(rights) <= len(bench.hosts) < len(rights) + lanes
+
+
+@pytest.mark.parametrize("wall", ["strict", "best-effort", "off"])
+def test_tasks_behind_different_walls_never_share_a_host(bench, wall):
+    bench.open()
+    bench.run("print(1)")
+    bench.run("print(1)", wall=wall)
+    bench.run("print(1)", wall=wall, limits={"total-memory": 1 << 30})
+    bench.run("print(1)", wall=wall, limits={"total-memory": 1 << 29})
+    assert len(bench.hosts) == 3
+
+
+def test_isolated_tasks_have_a_host_each(bench):
+    bench.open(lanes=2, tasks_per_host=1)
+    for _ in range(5):
+        bench.submit("print(1)")
+    assert len(bench.finish()) == 5
+    assert len([host for host in bench.hosts if host.wait(0) is not None]) >= 5
+
+
+def test_a_host_is_replaced_after_so_many_tasks(bench):
+    bench.open(tasks_per_host=3)
+    for _ in range(7):
+        bench.submit("print(1)")
+    assert len(bench.finish()) == 7
+    assert len(bench.hosts) == 3
+
+
+def test_a_host_that_has_grown_is_replaced(bench, monkeypatch):
+    monkeypatch.setattr(local, "_GROWTH", -(1 << 40))  # any size is too much then
+    bench.open()
+    for _ in range(3):
+        bench.run("print(1)")
+    assert len(bench.hosts) == 3
+
+
+# --- deaths -----------------------------------------------------------------------------------------------------------
+
+
+def die(bench, source="print('up') while true do end", **options):
+    """A task whose host is killed once it is seen to run."""
+    number = bench.submit(source, **options)
+    while not bench.engine.running():
+        bench.engine.wait(0.01)
+    os.kill(bench.hosts[-1].pid, signal.SIGKILL)
+    return bench.finish()[number]
+
+
+def test_a_task_whose_host_dies_has_crashed_and_the_next_one_runs(bench):
+    bench.open()
+    outcome = die(bench)
+    assert (outcome.status, outcome.exit_status) == (Status.CRASHED, 125)
+    assert "SIGKILL" in outcome.failure
+    assert bench.run("print(1)").status is Status.COMPLETED
+    assert len(bench.hosts) == 2
+
+
+def test_the_death_of_an_idle_host_is_nobody_s_fault(bench):
+    bench.open()
+    bench.run("print(1)")
+    os.kill(bench.hosts[0].pid, signal.SIGKILL)
+    while bench.hosts[0].wait(0) is None:
+        bench.engine.wait(0.01)
+    assert bench.run("print(2)").stdout == b"2\n"
+
+
+def test_a_host_that_is_inside_one_long_call_is_replaced(bench):
+    bench.open()
+    long = "string.format('%q', ('\\0'):rep(1000):rep(40000))"
+    outcome = bench.run(long, limits={"cpu": 10**8, "memory": 1 << 30, "total-memory": 2 << 30})
+    assert (outcome.status, outcome.exit_status) == (Status.TIMEOUT, 124)
+    assert bench.run("print(1)").stdout == b"1\n"
+
+
+def test_a_task_that_has_ended_while_a_worker_is_inside_a_long_call_has_its_own_end(bench):
+    bench.directory.joinpath("long.lus").write_text(
+        "worker.message(1) string.format('%q', ('\\0'):rep(1000):rep(40000))", encoding="utf-8"
+    )
+    bench.open()
+    source = "local w = worker.create('long.lus') worker.receive(w) os.exit(5)"
+    outcome = bench.run(source, held=LOAD, limits={"memory": 1 << 30, "total-memory": 2 << 30})
+    assert (outcome.status, outcome.exit_status) == (Status.FAILED, 5)
+    assert bench.run("print(1)", held=LOAD).stdout == b"1\n"
+
+
+def test_a_host_that_stops_is_ended_when_the_time_is_over(bench):
+    bench.open()
+    number = bench.submit("while true do end", limits={"timeout": 5 * 10**8})
+    while not bench.engine.running():
+        bench.engine.wait(0.01)
+    os.kill(bench.hosts[0].pid, signal.SIGSTOP)
+    outcome = bench.finish()[number]
+    assert (outcome.status, outcome.exit_status) == (Status.TIMEOUT, 124)
+
+
+def test_hosts_that_can_not_be_started_end_the_batch(bench):
+    bench.command = [sys.executable, "-c", "raise SystemExit('no luck')"]
+    bench.open()
+    bench.submit("print(1)")
+    with pytest.raises(HostFailedError, match=r"no process that runs scripts can be started: .*no luck"):
+        bench.finish()
+
+
+def test_hosts_that_are_killed_while_they_start_are_replaced(bench):
+    bench.open()
+    bench.submit("print(1)")
+    for count in range(1, 6):
+        while len(bench.hosts) < count:
+            bench.engine.wait(0.01)
+        bench.hosts[-1].kill()
+    assert bench.finish()[1].stdout == b"1\n"
+    assert len(bench.hosts) == 6
+
+
+def test_a_wish_that_can_not_be_met_ends_the_batch(bench, monkeypatch):
+    monkeypatch.setenv("LUSPOOL_PREEMPTION", "nonsense")
+    bench.open()
+    bench.submit("print(1)")
+    with pytest.raises(UsageError, match="LUSPOOL_PREEMPTION is 'nonsense'"):
+        bench.finish()
+
+
+# --- ends from outside ------------------------------------------------------------------------------------------------
+
+
+def test_cancelling_gives_every_task_back_once(bench):
+    bench.open(lanes=2)
+    for _ in range(10):
+        bench.submit("while true do end")
+    while len(bench.engine.running()) < 2:
+        bench.engine.wait(0.01)
+    bench.engine.cancel()
+    outcomes = list(bench.finish().values())
+    assert sum(outcome is None for outcome in outcomes) == 8
+    assert {outcome.status for outcome in outcomes if outcome} == {Status.CANCELLED}
+    assert bench.engine.running() == []
+
+
+def test_what_is_withdrawn_is_not_begun_and_the_rest_goes_on(bench):
+    bench.open()
+    first = bench.submit("print(io.read())", stdin="x\n")
+    bench.submit("print(2)")
+    while not bench.engine.running():
+        bench.engine.wait(0.01)
+    bench.engine.withdraw()
+    outcomes = bench.finish()
+    assert outcomes[first].stdout == b"x\n"
+    assert outcomes[2] is None
+
+
+def test_somebody_outside_can_wake_the_engine(bench):
+    bench.open()
+    bench.submit("while true do end")
+    os.write(bench.waker, b"!")
+    assert bench.engine.wait(None) == []

@@ -1,0 +1,205 @@
+"""A host that stays, seen from its supervisor: an honest one, and every way to lie about a program and its end."""
+
+import select
+
+import pytest
+
+from luspool.scheduler import wire
+from luspool.scheduler.connection import HostProtocolError
+from luspool.scheduler.limits import Limits
+from luspool.scheduler.supervisor import HostDiedError
+from luspool.scheduler.warm import OverdueError, WarmHost
+
+from .host_script import start_host
+
+HELLO = "send(wire.Hello(wire.VERSION)); receive()\n"
+"""Ready, and given a program."""
+FOREVER = "\nwhile True: receive()\n"
+USED = "wire.Used(5, 7, (), True, True)"
+END = f"send({USED}, wire.TreeEnded(False, 0))\n"
+START = wire.Start.of(1, 0, Limits(), b"", stays=True)
+
+
+class Listener:
+    """Notes what it hears; as much input as anybody asks for."""
+
+    def __init__(self):
+        self.heard = []
+
+    def started(self):
+        self.heard.append("started")
+
+    def write(self, stream, data):
+        self.heard.append((stream, data))
+
+    def notice(self, text):
+        self.heard.append(text)
+
+    def failed(self, failure):
+        self.heard.append(failure.message)
+
+    def deadlocked(self, report):
+        self.heard.append(report.waiting)
+
+    def stuck(self, report):
+        self.heard.append(report.kind)
+
+    def read_input(self):
+        return b"x" * wire.INPUT_PIECE
+
+
+class Desk:
+    """One host, and what becomes of it."""
+
+    def __init__(self, code):
+        self.host = WarmHost(start_host(code))
+        self.listener = Listener()
+
+    def turn(self):
+        """Wait until something happens, and take it in as a loop does."""
+        host, poll = self.host, select.poll()
+        process = host.process
+        poll.register(process.events, select.POLLIN)
+        poll.register(process.control, select.POLLIN | (select.POLLOUT if host.connection.unsent else 0))
+        poll.register(process.pidfd, select.POLLIN)
+        ready = dict(poll.poll(60_000))
+        assert ready, "nothing happens"
+        if ready.get(process.control.fileno(), 0) & select.POLLOUT:
+            host.connection.flush()
+        if ready.get(process.control.fileno(), 0) & select.POLLIN:
+            host.hear_control()
+        if process.events.fileno() in ready and not host.is_gone:
+            host.hear_events()
+        if (process.pidfd in ready or host.connection.is_over) and not host.is_gone:
+            host.lost()
+
+    def until_ready(self):
+        while not (self.host.is_free or self.host.is_gone):
+            self.turn()
+
+    def run(self, seconds=None):
+        """Give it a program; how that has ended."""
+        self.until_ready()
+        self.host.begin(START, self.listener, seconds)
+        while self.host.ending is None:
+            self.turn()
+        return self.host.ending
+
+
+@pytest.fixture
+def desk():
+    desks = []
+
+    def make(code):
+        desks.append(Desk(code))
+        return desks[-1]
+
+    yield make
+    for one in desks:
+        one.host.close()
+
+
+def test_programs_one_after_another(desk):
+    it = desk(HELLO + "send(wire.Output(1, b'one'))\n" + END + "receive(); send(wire.Notice('two'))\n" + END + FOREVER)
+    first = it.run()
+    assert (first.ended, first.used.cpu, first.used.memory) == (wire.TreeEnded(exited=False, status=0), 5, 7)
+    assert it.host.is_free
+    second = it.run()
+    assert second is not first
+    assert it.listener.heard == ["started", (1, b"one"), "started", "two"]
+    assert it.host.programs == 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "send(wire.Output(3, b'x'))",
+        "send(wire.RootEnded('returned', 0))",
+        "send(wire.Notice('one'), wire.Notice('two'))",
+        "send(wire.Exceeded('cpu', 1, 2))",
+        "send(wire.Hello(wire.VERSION))",
+        f"send({USED}, {USED})",
+        "send(wire.Used(0, 0, (b'nonsense',), True, True))",
+        "send(wire.Deadlocked(1, (b'nonsense',)))",
+        "events.sendall(b'nonsense')",
+        "control.sendall(b'nonsense')",
+        "while True: send(wire.WantInput())",
+        "while True: send(wire.Call(1, 'f', b''))",
+    ],
+)
+def test_a_host_that_breaks_the_protocol_is_ended_and_so_is_its_program(desk, code):
+    it = desk(HELLO + code + FOREVER)
+    ending = it.run()
+    assert isinstance(ending.death, HostProtocolError)
+    assert ending.ended is None
+    assert it.host.is_gone
+    assert it.host.process.wait(60) is not None
+
+
+@pytest.mark.parametrize("code", ["send(wire.Output(1, b'x'))", "send(wire.TreeEnded(False, 0))", f"send({USED})"])
+def test_what_is_said_of_no_program_ends_the_host(desk, code):
+    it = desk(HELLO + END + code + FOREVER)
+    ending = it.run()
+    while not it.host.is_gone:
+        it.turn()
+    assert it.host.ending is ending
+    assert ending.death is None
+    assert isinstance(it.host.death, HostProtocolError)
+
+
+def test_a_host_of_another_version_is_no_host(desk):
+    it = desk("send(wire.Hello(wire.VERSION + 1))" + FOREVER)
+    it.until_ready()
+    assert it.host.is_gone
+    assert "another version" in str(it.host.death)
+
+
+@pytest.mark.parametrize("used", ["", "wire.Used(5, 7, (), True, False), "])
+def test_a_host_that_does_not_stay_takes_no_further_program(desk, used):
+    it = desk(HELLO + f"send({used}wire.TreeEnded(True, 3))" + FOREVER)
+    assert it.run().ended == wire.TreeEnded(exited=True, status=3)
+    assert it.host.is_gone
+    assert it.host.death is None
+
+
+def test_a_step_that_does_not_end_ends_the_host(desk):
+    it = desk(HELLO + "send(wire.Stuck('cpu', 'too long', 'a.lus', True, 1))" + FOREVER)
+    assert it.run().ended is not None
+    assert it.listener.heard == ["started", "cpu"]
+    assert it.host.is_gone
+    assert it.host.process.wait(60) is not None
+
+
+def test_the_last_words_of_a_host_come_before_its_death(desk):
+    it = desk(
+        HELLO + "send(wire.Output(1, b'last')); print('a fault', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ending = it.run()
+    assert isinstance(ending.death, HostDiedError)
+    assert it.listener.heard == ["started", (1, b"last")]
+    assert ending.death.diagnostics == b"a fault\n"
+
+
+def test_the_death_of_a_host_before_it_is_ready(desk):
+    it = desk("os._exit(3)")
+    it.until_ready()
+    assert it.host.is_gone
+    assert not it.host.is_ready
+    assert "exited with status 3" in str(it.host.death)
+
+
+def test_a_program_that_is_not_over_in_time(desk):
+    it = desk(HELLO + FOREVER)
+    it.until_ready()
+    it.host.begin(START, it.listener, 0.0)
+    it.host.keep_time()
+    assert isinstance(it.host.ending.death, OverdueError)
+    assert it.host.is_gone
+
+
+def test_a_call_is_refused_and_goes_on(desk):
+    it = desk(
+        HELLO + "send(wire.Call(1, 'f', b'')); reply = receive(); send(wire.Output(1, reply.payload))\n" + END + FOREVER
+    )
+    it.run()
+    assert it.listener.heard[1][1].startswith(b"there is no function host.f")
