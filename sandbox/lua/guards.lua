@@ -130,7 +130,7 @@ end
 
 function guards.rep(...)
   local s, count, separator = ...
-  count = is_text(s) and math_tointeger(count)
+  count = s ~= nil and is_text(s) and math_tointeger(count)
   if count and count > 1 and is_text(separator) then
     local bytes = (0.0 + #(s .. "")) * count
     if separator then bytes = bytes + (0.0 + #(separator .. "")) * (count - 1) end
