@@ -239,3 +239,22 @@ def test_without_an_audit_nothing_is_recorded(lus):
     script.end()
     script.state.close()
     assert script.port.records == []
+
+
+def test_the_line_is_known_within_coroutines_and_where_lua_itself_calls(lus):
+    source = """
+local co = coroutine.wrap(function()
+  pcall(os.getenv, "A")
+end)
+co()
+pcall(coroutine.wrap(os.getenv), "B")
+table.sort({ 1, 2 }, function()
+  pcall(os.getenv, "C")
+end)
+"""
+    port, _ = recorded(lus, source)
+    assert {(row[1], row[2]) for row in decisions(port)} == {
+        ("main.lus:3", "A"),
+        ("main.lus:6", "B"),
+        ("main.lus:8", "C"),
+    }
