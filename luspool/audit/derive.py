@@ -16,7 +16,7 @@ from ..permissions.decision import visible
 from ..policy import Entry, PolicyFile, PolicySet
 from .derive_paths import LINES_MOST, Found, PathText, arranged
 from .log import Decided
-from .report_words import asked_text, at_most, counted, time_text, where_text
+from .report_words import asked_text, at_most, counted, doubts_text, time_text, where_text
 from .summary import RunSummary, StateSummary
 
 SET_NAME: Final = "derived"
@@ -178,6 +178,7 @@ class _Deriver:
         for run in runs:
             header = run.header
             what = f"{counted(header.arguments, 'argument')}, {counted(run.counts.asked, 'decision')}"
+            what += f", {doubts_text(run)}" if run.doubts else ""
             end = f"status {run.footer.status}" if run.footer else "cut off, so it may have needed more"
             yield f"  {header.script}: run {header.run} of {time_text(header.time)} UTC, {what}, {end}"
         denied = dict.fromkeys(asked_text(decided) for run in runs for decided in run.denials)

@@ -2,7 +2,8 @@
 
 A log is data from anywhere, and may have been made to mislead or to exhaust whoever reads it. So its size is bounded,
 every field is checked, and whatever is wrong is one `LogError` with file and line. Two things are no fault: a last
-line that is torn, and a missing footer, which are what a run leaves that was cut off.
+line that is torn, and a missing footer, which are what a run leaves that was cut off. Lines that contradict others are
+what a host can have sent that has fallen to a script: they are left out and told, since such a log is needed most.
 
 Strings are as the log has them: to show one, pass it through `permissions.decision.visible`.
 """
@@ -15,7 +16,7 @@ import re
 import stat
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -136,6 +137,8 @@ class Log:
     ends: Sequence[StateEnded]
     footer: Footer | None
     """None: the run was cut off."""
+    doubts: Sequence[str]
+    """Where the log contradicts itself, and what then does not count."""
 
 
 def read_logs(names: Sequence[str]) -> list[Log]:
@@ -247,10 +250,13 @@ class _Parser:
         self._pledges: list[Pledged] = []
         self._ends: dict[int, StateEnded] = {}
         self._footer: Footer | None = None
+        self._number = 0
+        """Of the line that is read."""
+        self._doubts: list[str] = []
 
     def parse(self, data: bytes) -> Log:
         at = 0
-        for number, line in enumerate(_lines(data), 1):
+        for self._number, line in enumerate(_lines(data), 1):
             at += len(line)
             is_torn = at == len(data) and not line.endswith(b"\n")
             try:
@@ -258,10 +264,10 @@ class _Parser:
             except _LineError as error:
                 if is_torn and self._header is not None:
                     break
-                raise LogError(f"{visible(self._name)}:{number}: {visible(str(error))}{_ADVICE}") from None
+                raise LogError(f"{visible(self._name)}:{self._number}: {visible(str(error))}{_ADVICE}") from None
         if self._header is None:
             raise LogError(f"{visible(self._name)}: the file is empty{_ADVICE}")
-        self._check_parents()
+        self._cut_circles()
         return Log(
             self._name,
             self._header,
@@ -270,6 +276,7 @@ class _Parser:
             tuple(self._pledges),
             tuple(self._ends.values()),
             self._footer,
+            tuple(self._doubts),
         )
 
     def _line(self, line: bytes) -> None:
@@ -304,13 +311,13 @@ class _Parser:
 
     def _add_state(self, state: StateBegan) -> None:
         if self._states.setdefault(state.state, state) is not state:
-            raise _LineError(f"state {state.state} begins for the second time")
+            self._doubts.append(f"line {self._number}: state {state.state} begins for the second time")
 
     def _add_end(self, end: StateEnded) -> None:
         if self._ends.setdefault(end.state, end) is not end:
-            raise _LineError(f"state {end.state} ends for the second time")
+            self._doubts.append(f"line {self._number}: state {end.state} ends for the second time")
 
-    def _check_parents(self) -> None:
+    def _cut_circles(self) -> None:
         """Nothing is above itself: whoever goes up, or down, comes to an end."""
         sound: set[int] = set()
         for number in self._states:
@@ -320,8 +327,9 @@ class _Parser:
                 way.append(at)
                 sound.add(at)
                 at = self._states[at].parent
-            if at in way:
-                raise LogError(f"{visible(self._name)}: state {at} is above itself{_ADVICE}")
+            if way and at in way:
+                self._doubts.append(f"state {at} is above itself")
+                self._states[way[-1]] = replace(self._states[way[-1]], parent=None)
 
 
 _ADVICE: Final = " (is this an audit log of luspool, unchanged?)"

@@ -26,6 +26,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         **header,
         "started": started,
         "last": run.last,
+        "doubts": run.doubts,
         "complete": run.footer is not None,
         "status": run.footer.status if run.footer else None,
         **_counts(run.counts),

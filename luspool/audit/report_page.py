@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from ..permissions.decision import visible
 from .log import Decided
-from .report_words import asked_text, at_most, counted, duration_text, time_text, where_text
+from .report_words import asked_text, at_most, counted, doubts_text, duration_text, time_text, where_text
 from .summary import RunSummary, StateSummary
 
 _STATES_MOST: Final = 1000
@@ -100,6 +100,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         "header": run.header,
         "footer": run.footer,
         "file": run.file,
+        "doubts": doubts_text(run),
         "counts": run.counts,
         "started": time_text(run.header.time),
         "duration": duration_text(run),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..permissions.decision import visible
 from .log import Decided
-from .report_words import asked_text, counted, duration_text, time_text, where_text
+from .report_words import asked_text, counted, doubts_text, duration_text, time_text, where_text
 from .summary import Counts, RunSummary, StateSummary
 
 _STATES_MOST: Final = 100
@@ -36,6 +36,7 @@ def _run(run: RunSummary) -> RenderableType:
         Text(visible(run.header.script), style="bold"),
         _text(f"  run {run.header.run} of {time_text(run.header.time)} UTC, {duration_text(run)}, {status}"),
         _text(f"  in {run.header.directory}, {counted(run.header.arguments, 'argument')}, from {run.file}"),
+        *([_text(f"  this log {doubts_text(run)}", "yellow")] if run.doubts else []),
         Text(),
         _states(run),
         Text(),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from .log import Decided, Pledged
 from .summary import RunSummary
+
+_DOUBTS_SHOWN: Final = 5
 
 
 def counted(number: int, noun: str) -> str:
@@ -42,3 +45,8 @@ def duration_text(run: RunSummary) -> str:
     """How long the run took, or was seen to take."""
     seconds = max(0.0, (run.last - run.header.time).total_seconds())
     return f"{seconds:.3f} s" if run.footer else f"{seconds:.3f} s and perhaps more"
+
+
+def doubts_text(run: RunSummary) -> str:
+    """Where the log contradicts itself; "" if it does not."""
+    return f"contradicts itself: {'; '.join(at_most(_DOUBTS_SHOWN, run.doubts))}" if run.doubts else ""

@@ -65,7 +65,7 @@ class ScriptSummary:
 class RunSummary:
     """One run. `states` are in the order of a tree: each before its workers, and those before the next.
 
-    `last` is the latest time that the log tells of.
+    `last` is the latest time that the log tells of, `doubts` are as in a `Log`.
     """
 
     file: str
@@ -75,6 +75,7 @@ class RunSummary:
     counts: Counts
     scripts: Sequence[ScriptSummary]
     states: Sequence[StateSummary]
+    doubts: Sequence[str]
 
     @property
     def denials(self) -> list[Decided]:
@@ -95,6 +96,7 @@ def summarize(log: Log) -> RunSummary:
         sum(counts, Counts()),
         _scripts(log.decisions),
         gathered.summaries,
+        log.doubts,
     )
 
 

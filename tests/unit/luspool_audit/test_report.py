@@ -130,6 +130,17 @@ def test_a_log_without_an_end_is_told_in_every_form():
     assert (run["complete"], run["status"]) == (False, None)
 
 
+def test_a_log_that_contradicts_itself_is_told_in_every_form():
+    log = LogMaker().state()
+    for _ in range(7):
+        log.state()
+    said = "contradicts itself: line 3: state 1 begins for the second time; line 4: state 1 begins for"
+    assert f"\n  this log {said}" in text(log)
+    assert "; and 2 more\n" in text(log)
+    assert f"This log {said}" in as_page([log.summary()])
+    assert len(json.loads(as_json([log.summary()]))["runs"][0]["doubts"]) == 7
+
+
 def test_json_has_all_that_the_log_tells():
     data = json.loads(as_json([small_log().summary(), LogMaker(run="00000000000000bb").summary()]))
     assert (data["v"], [run["run"] for run in data["runs"]]) == (1, ["00000000000000aa", "00000000000000bb"])
