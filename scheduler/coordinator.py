@@ -181,7 +181,8 @@ class Coordinator:
         self._asked(number)
         if self.outcome is None and number == host_of(self._root):
             self.outcome = outcome
-            if isinstance(outcome, Exited):
+            # One that could not begin has nothing below it, and other hosts, which can't begin either, report nothing.
+            if isinstance(outcome, Exited) or (isinstance(outcome, Failure) and outcome.kind == "usage"):
                 self._end()
         self._look()
 

@@ -43,7 +43,9 @@ def limited(kind: str, *, is_of_tree: bool = False, is_root: bool = True) -> wir
     return wire.Failed(kind, f"main.lus:3: {excess}", "", "main.lus", is_root)
 
 
-@pytest.mark.parametrize("option", [option for option in LIMIT_OPTIONS if option.field in MEASURES], ids=str)
+@pytest.mark.parametrize(
+    "option", [option for option in LIMIT_OPTIONS if option.field in MEASURES], ids=lambda option: option.name
+)
 def test_a_root_that_exceeded_a_limit_is_told_the_flag_that_raises_it(option):
     failure = limited(option.field, is_of_tree=option.is_of_tree)
     limits = Limits(tree=TreeLimits(memory=UNLIMITED, cpu=UNLIMITED, time=UNLIMITED))

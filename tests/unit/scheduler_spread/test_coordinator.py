@@ -166,9 +166,10 @@ def test_after_the_root_all_others_may_go_on(two):
     assert (two.stage, two.outcome) == (Stage.ENDING, Returned())
 
 
-def test_an_exit_of_the_root_waits_for_nobody(two):
-    two.ask("root_ended", 1, Exited(3))
-    assert (two.stage, two.outcome) == (Stage.ENDING, Exited(3))
+@pytest.mark.parametrize("outcome", [Exited(3), Failure("usage", b"", "", "", "")])
+def test_a_root_that_exits_or_could_not_begin_waits_for_nobody(two, outcome):
+    two.ask("root_ended", 1, outcome)
+    assert (two.stage, two.outcome) == (Stage.ENDING, outcome)
     assert two.take() == [(1, EndTree()), (2, EndTree())]
 
 
