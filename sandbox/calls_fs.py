@@ -115,20 +115,22 @@ def _copy_content(door: Door, source: int, target: int) -> None:
 
 
 def _move(door: Door, source: bytes, target: bytes) -> bool:
-    """The error is the target's where it is about both."""
+    """The error is the target's where it is about both.
+
+    What a state may not read it does not move, wherever to: other states may read elsewhere than this one, and the
+    directories of both names may be moved themselves before the change is made.
+    """
     rights, asked, asked_new = door.rights, decode(source), decode(target)
-    with naming(source), allowed_entry(rights.about(asked), asked, "fs:write") as old:
+    with naming(source), allowed_entry(rights.about(asked), asked, "fs:read", "fs:write") as old:
         found = old.status()
         with naming(target), allowed_entry(rights.about(asked_new), asked_new, "fs:write") as new:
             is_directory = stat.S_ISDIR(found.st_mode)
             if new.is_of_directory and not is_directory:
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             if is_directory:
+                rights.decide_tree(asked, "fs:read", old.real_path)
                 rights.decide_tree(asked, "fs:write", old.real_path)
                 rights.decide_tree(asked_new, "fs:write", new.real_path)
-            if rights.may_come_to_hold("fs:read", new.real_path):
-                # What a state may not read must not come to where it may, or could pledge to.
-                (rights.decide_tree if is_directory else rights.decide_about)(asked, "fs:read", old.real_path)
             if stat.S_ISLNK(found.st_mode):
                 _decide_on_moved_link(rights, old, new)
             os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)

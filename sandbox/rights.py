@@ -65,10 +65,6 @@ class Rights:
         """Whether anything at all of this permission is rejected. No decision."""
         return bool(self.pledges.grants[permission].rejected)
 
-    def may_come_to_hold(self, permission: str, path: str) -> bool:
-        """Whether the state could ever hold a path permission for this path or anything beneath it. No decision."""
-        return any(rule.may_touch_tree(path) for rule in self.pledges.grants[permission].ceiling)
-
     def request(self, pledge: Pledge, where: str) -> bool:
         """What the script's `pledge(x)` does at a position, and its answer. `PledgeLimitError`."""
         origin = Origin.call(where)

@@ -106,7 +106,7 @@ end
 --- replaced, and so is an empty directory by a directory.
 ---
 --- Errors: another file system; a directory into itself.
---- Pledge: `fs:write` of both, for a directory all beneath included; and `fs:read` of `from` if `to` may be read. A
+--- Pledge: `fs:write` of both, and `fs:read` of `from`, for a directory all beneath included. A
 --- relative link may only go where it leads to what may be written to (links within a directory are moved unseen).
 function library.move(from, to)
   return outcome(door(FS_MOVE, check_string(1, "move", from), check_string(2, "move", to)))

@@ -175,11 +175,11 @@ def test_temporary_names_are_files_of_their_own(printed):
 
 ASKS = {
     "fs.list(root)": "read", "fs.type(root .. '/a.txt')": "read", "fs.follow(root .. '/link')": "read",
-    "fs.copy(root .. '/a.txt', root .. '/new')": "both", "fs.move(root .. '/a.txt', root .. '/new')": "write",
+    "fs.copy(root .. '/a.txt', root .. '/new')": "both", "fs.move(root .. '/a.txt', root .. '/new')": "both",
     "fs.remove(root .. '/a.txt')": "write", "fs.remove(root .. '/sub', true)": "write",
     "fs.createdirectory(root .. '/new')": "write", "fs.createdirectory(root .. '/x/y', true)": "write",
     "fs.createlink(root .. '/a.txt', root .. '/new')": "write", "os.remove(root .. '/a.txt')": "write",
-    "os.rename(root .. '/a.txt', root .. '/new')": "write",
+    "os.rename(root .. '/a.txt', root .. '/new')": "both",
 }  # fmt: skip
 
 
