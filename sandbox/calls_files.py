@@ -48,12 +48,12 @@ def _open(door: Door, path: bytes, mode: bytes) -> int:
 
 def _opened(door: Door, path: str, mode: bytes) -> OpenFile:
     """`mode` as C's fopen has it."""
-    decide = door.rights.about(path)
+    decide, most = door.rights.about(path), door.limits.memory
     updating = b"+" in mode
     match mode[:1]:
         case b"r" if not updating:
             with allowed_file(decide, path) as file:
-                return OpenFile(file.open())
+                return OpenFile(file.open(), most=most)
         case b"w":
             flags = os.O_CREAT | os.O_TRUNC
         case b"a":
@@ -65,7 +65,7 @@ def _opened(door: Door, path: str, mode: bytes) -> OpenFile:
         door.count_entry()
     if mode[:1] == b"a" and not updating:
         os.lseek(opened.descriptor, 0, os.SEEK_END)  # as C has it; else reading begins at the start
-    return OpenFile(opened.descriptor, reads=updating, claim=door.port.claim_output)
+    return OpenFile(opened.descriptor, reads=updating, most=most, claim=door.port.claim_output)
 
 
 def _file(door: Door, number: int) -> OpenFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..scheduler.protocol import Port
-from .readers import Reader
+from .readers import MOST, Reader
 
 _LONGEST_HELD: Final = 1 << 16
 """Bytes of an unfinished line that are held back; a longer line goes out in pieces. Guessed: any terminal line fits."""
@@ -17,10 +17,12 @@ class Console:
     The rest of a line is held until the line is whole, or the state waits or ends (`flush`).
     """
 
-    __slots__ = ("_held", "_input", "_port")
+    __slots__ = ("_held", "_input", "_most", "_port")
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, most: int = MOST) -> None:
         self._port = port
+        self._most = most
+        """As `Reader` has it."""
         self._held: dict[int, bytes] | None = None
         self._input: Reader | None = None
 
@@ -50,5 +52,5 @@ class Console:
     def input(self) -> Reader:
         """Standard input. Taken by the line, so that states that share it each get whole lines."""
         if self._input is None:
-            self._input = Reader(lambda: self._port.read_input(None))
+            self._input = Reader(lambda: self._port.read_input(None), self._most)
         return self._input

@@ -76,8 +76,8 @@ class Door:
         self.program = program
         self.port = port
         self.shared = shared
-        self.console = Console(port)
         self.limits = port.limits()
+        self.console = Console(port, self.limits.memory)
         self.stop = Stop()
         """Requested when the state is to end."""
         self.worker_limits: StateLimits | None = None

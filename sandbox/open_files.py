@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from .readers import Reader
+from .readers import MOST, Reader
 
 _CHUNK: Final = 1 << 16
 """Bytes asked of a file at once. Guessed: the size at which read-ahead works in one piece."""
@@ -24,14 +24,17 @@ _WHENCE: Final = {b"set": os.SEEK_SET, b"cur": os.SEEK_CUR, b"end": os.SEEK_END}
 class OpenFile:
     """A regular file that a script has open. Closed by `close` or with the state.
 
-    `claim(size)` says how many of so many bytes may be written. OSError, EBADF for what the file was not opened for.
+    `most`: as `Reader` has it. `claim(size)` says how many of so many bytes may be written. OSError, EBADF for what the
+    file was not opened for.
     """
 
     __slots__ = ("_claim", "_descriptor", "_lines", "_pending", "_problem", "_reader", "_room")
 
-    def __init__(self, descriptor: int, *, reads: bool = True, claim: Callable[[int], int] | None = None) -> None:
+    def __init__(
+        self, descriptor: int, *, reads: bool = True, most: int = MOST, claim: Callable[[int], int] | None = None
+    ) -> None:
         self._descriptor = descriptor
-        self._reader = Reader(self._fill) if reads else None
+        self._reader = Reader(self._fill, most) if reads else None
         self._claim = claim
         """None: not for writing."""
         self._pending = bytearray()
@@ -42,12 +45,16 @@ class OpenFile:
         """What became of bytes that were held back, for whoever writes or closes next."""
 
     def read(self, kind: bytes, size: int = 0) -> bytes | None:
-        """As `Reader.read`."""
+        """As `Reader.read`; one that fails has read nothing."""
         if self._reader is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self.flush()
         self._reader.look_again()
-        return self._reader.read(kind, size)
+        try:
+            return self._reader.read(kind, size)
+        except OSError:
+            self._drop_read_ahead()  # as much as one read may give, in each of a state's files, would be too much
+            raise
 
     def write(self, data: bytes) -> None:
         """Take all of it, or what may still be written; some is held back until `flush`."""

@@ -6,12 +6,11 @@ import errno
 from collections.abc import Callable
 from typing import Final
 
-_MAX_ITEM: Final = 256 << 20
-"""Bytes that one read may give. They lie in the host's memory before they are the state's, whose limits don't count
-them there. Guessed: more than anybody reads in one piece."""
+MOST: Final = 256 << 20
+"""Bytes that one read may give, whatever a state's limits. Guessed: more than anybody reads in one piece."""
 _MAX_NUMERAL: Final = 200
 """Characters of a numeral that are looked at (Lua's L_MAXLENNUM)."""
-_SPACE: Final = frozenset(b" \t\n\r\f\v")
+_SPACE: Final = b" \t\n\r\f\v"
 _DIGITS: Final = frozenset(b"0123456789")
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 
@@ -23,13 +22,18 @@ class NotYetError(Exception):
 class Reader:
     """Buffered reading. `fill()` gives the next bytes, b"" at the end, or None for "not yet".
 
-    One thread at a time. A read that ends with `NotYetError` has consumed nothing and can be tried again.
+    `most`: bytes that one read may give, about; more is an OSError, with so many in the buffer. They lie in the host's
+    memory before they are the state's, whose limit does not count them there.
+
+    One thread at a time. A read that ends with `NotYetError` has consumed nothing but white space before a numeral, and
+    can be tried again.
     """
 
-    __slots__ = ("_buffer", "_ended", "_fill")
+    __slots__ = ("_buffer", "_ended", "_fill", "_most")
 
-    def __init__(self, fill: Callable[[], bytes | None]) -> None:
+    def __init__(self, fill: Callable[[], bytes | None], most: int = MOST) -> None:
         self._fill = fill
+        self._most = min(most, MOST)
         self._buffer = bytearray()
         self._ended = False
 
@@ -97,11 +101,18 @@ class Reader:
         """Consume `size` bytes that `peek` has seen."""
         return self._take(size)
 
+    def skip(self, characters: bytes) -> None:
+        """Consume all of these that come next."""
+        while True:
+            self._buffer = self._buffer.lstrip(characters)
+            if self._buffer or not self._more():
+                return
+
     def _more(self) -> bool:
         if self._ended:
             return False
-        if len(self._buffer) > _MAX_ITEM:
-            raise OSError(errno.EFBIG, f"More than {_MAX_ITEM} bytes in one read")
+        if len(self._buffer) > self._most:
+            raise OSError(errno.EFBIG, f"More than {self._most} bytes in one read")
         piece = self._fill()
         if piece is None:
             raise NotYetError
@@ -115,17 +126,15 @@ class Reader:
 class _Numeral:
     """The longest prefix that may be a numeral, as Lua's `l_read_numeral` takes it; a malformed one is consumed too."""
 
-    __slots__ = ("_at", "_overlong", "_reader", "_start")
+    __slots__ = ("_at", "_overlong", "_reader")
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._at = self._start = 0
+        self._at = 0
         self._overlong = False
 
     def read(self) -> bytes | None:
-        while self._next() in _SPACE:
-            self._at += 1
-        self._start = self._at
+        self._reader.skip(_SPACE)  # by the piece: there may be megabytes of it
         self._accept(frozenset(b"+-"))
         digits = _DIGITS
         count = 0
@@ -141,7 +150,7 @@ class _Numeral:
         if count > 0 and self._accept(exponent):
             self._accept(frozenset(b"+-"))
             self._run(_DIGITS)
-        text = self._reader.take(self._at)[self._start :]
+        text = self._reader.take(self._at)
         return text if count > 0 and not self._overlong else None
 
     def _next(self) -> int:
@@ -151,7 +160,7 @@ class _Numeral:
     def _accept(self, any_of: frozenset[int]) -> bool:
         if self._next() not in any_of:
             return False
-        if self._at - self._start == _MAX_NUMERAL:
+        if self._at == _MAX_NUMERAL:
             self._overlong = True
             return False
         self._at += 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luspool.sandbox.open_files import OpenFile
-from luspool.scheduler.protocol import Exited, Failure
+from luspool.scheduler.protocol import Exited, Failure, Returned
 
 from .conftest import Script
 
@@ -211,3 +211,28 @@ def test_reading_and_writing_are_two_rights(printed, tmp_path, held, mode, allow
     assert line.startswith("true\tfile" if allowed else 'false\tpermission "fs:')
     if not allowed:
         assert path.read_bytes() == b"text"
+
+
+def test_a_read_gives_no_more_than_the_state_may_have_and_one_that_fails_leaves_nothing_behind(lus, tmp_path):
+    """What is read lies in the host's memory first; without a bound, small states with large files would fill it."""
+    script = lus(
+        """
+        local f = io.open(..., "w+") f:seek("set", 2^30) f:write("x") f:seek("set")
+        for _, what in ipairs{"a", "l", 2^30} do print(f:read(what)) end
+        print(f:seek(), #f:read(1000), f:seek())""",
+        held=(f"fs={tmp_path}",),
+        arguments=(os.fsencode(tmp_path / "file"),),
+        limits={"memory": 1 << 20},
+    )
+    assert script.end() == Returned()
+    assert script.port.lines == [*["nil\tMore than 1048576 bytes in one read\t27"] * 3, "0\t1000\t1000"]
+
+
+def test_what_a_failed_read_had_taken_is_not_held(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(300_000))
+    file = OpenFile(os.open(path, os.O_RDONLY), most=100_000)
+    with pytest.raises(OSError, match="More than 100000 bytes"):
+        file.read(b"a")
+    assert file._reader.buffered == 0
+    assert [len(file.read(b"b", 90_000)), file.close()] == [90_000, None]

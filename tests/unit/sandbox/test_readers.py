@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luspool.sandbox import readers
 from luspool.sandbox.readers import NotYetError, Reader
 
 
@@ -56,11 +55,15 @@ def test_what_is_not_there_yet_is_read_later_as_a_whole(kind, first, second, ite
     assert reader.read(kind, 3) == item
 
 
-def test_one_read_is_bounded(monkeypatch):
-    monkeypatch.setattr(readers, "_MAX_ITEM", 10)
-    endless = Reader(lambda: b"12345678")
+def test_one_read_is_bounded():
+    endless = Reader(lambda: b"12345678", 10)
     with pytest.raises(OSError, match="More than 10 bytes in one read"):
         endless.read(b"a")
+
+
+def test_white_space_before_a_numeral_is_not_kept():
+    reader = Reader(lambda left=[b" \n" * 20] * 20 + [b"1 2"]: left.pop(0) if left else b"", 50)
+    assert [reader.read(b"n"), reader.read(b"n"), reader.read(b"n")] == [b"1", b"2", None]
 
 
 NUMERALS = st.text(st.sampled_from("0123456789abcdefxXpPeE+-. \n_nif"), max_size=12)
