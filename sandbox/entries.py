@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .calls import decode
-from .files import WALKS, Decide, Way, allowed_file, checked, real_path_of, walk
+from .files import WALKS, Decide, Way, allowed_file, checked, is_of_proc, real_path_of, walk
 
 _LINKS: Final = 40
 """Symbolic links that one path may lead through, as for the kernel."""
@@ -45,7 +45,10 @@ class Entry:
         return found
 
     def link(self) -> bytes:
-        """What the symbolic link of this name holds. OSError where it is none."""
+        """What the symbolic link of this name holds. OSError where it is none, or one of the kernel's own in /proc,
+        which would tell of the host's descriptors and of what other processes have open."""
+        if is_of_proc(os.fstat(self.directory)):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return os.readlink(self.name, dir_fd=self.directory)
 
     def create(self, flags: int, mode: int) -> int:

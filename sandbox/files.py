@@ -51,7 +51,7 @@ class LocatedFile:
         if stat.S_ISDIR(found.st_mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         is_named = self.real_path.startswith("/")
-        if not is_named or not stat.S_ISREG(found.st_mode) or found.st_dev == os.stat("/proc").st_dev:
+        if not is_named or not stat.S_ISREG(found.st_mode) or is_of_proc(found):
             raise OSError(errno.EINVAL, "Not a regular file")
         # Not to block: tracefs has files that look regular and wait for an event.
         return os.open(f"/proc/self/fd/{self.descriptor}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -59,9 +59,14 @@ class LocatedFile:
     def open_directory(self) -> int:
         """A descriptor that lists this directory. OSError, also where it is none, or one of the kernel's own in /proc,
         which would tell of the host's descriptors and of other processes."""
-        if os.fstat(self.descriptor).st_dev == os.stat("/proc").st_dev:
+        if is_of_proc(os.fstat(self.descriptor)):
             raise OSError(errno.EINVAL, "Not a directory of files")
         return os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def is_of_proc(found: os.stat_result) -> bool:
+    """Whether the kernel has made this up, in /proc."""
+    return found.st_dev == os.stat("/proc").st_dev
 
 
 @contextmanager

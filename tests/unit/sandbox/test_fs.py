@@ -120,6 +120,13 @@ def test_a_link_says_what_it_holds(run, tree):
     ]
 
 
+@pytest.mark.parametrize("link", ["self", "self/cwd", "self/fd/0", "thread-self", "{}/exe"])
+def test_links_that_the_kernel_makes_up_say_nothing(run, link):
+    """They would tell what processes have open, and where."""
+    path = f"/proc/{link.format(os.getpid())}"
+    assert run(f"print(fs.follow('{path}'))", "fs") == [f"nil\t{path}: Invalid argument\t22"]
+
+
 # copy -------------------------------------------------------------------------------------------------------------
 
 
