@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from ..permissions import Pledge, PledgeSyntaxError
+from .constants import LONGEST_CONSTANT
 from .findings import ANYTHING, Place, Target, Unknown, Use
 from .guarded import BUILT_IN_MODULES, GUARDED, MODULE_PATH, OF_HOST, TABLES, Asks, Guarded
+
+_MOST_PARENTS: Final = 64
+"""Directories above one path that are told; a path of two thousand is as easily written. Guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class Call:
     def text(self, index: int) -> str | None:
         """An argument that is known to be a string."""
         value = self.argument(index)
-        return os.fsdecode(value) if isinstance(value, bytes) else None
+        # Each text is kept once, however often it is used: a long constant takes few bytes of a script to repeat.
+        return sys.intern(os.fsdecode(value)) if isinstance(value, bytes) else None
 
 
 @dataclass(slots=True)
@@ -114,7 +120,7 @@ def _add_plain(call: Call, function: Guarded, asked: Asked) -> None:
         if path is not None:
             asked.uses.append(Use(permission, path, call.name, call.place))
             if function.asks is Asks.WITH_PARENTS and call.may_have(1) and call.argument(1) is not FALSY:
-                asked.uses.extend(Use(permission, above, call.name, call.place) for above in _parents(path))
+                _add_parents(call, permission, path, asked)
         elif call.may_have(index):
             anything = ANYTHING if function.follows else (permission,)
             why = f"its argument {index + 1} is no constant"
@@ -143,11 +149,15 @@ def _permissions_of_mode(call: Call) -> tuple[str, ...]:
     return ("fs:read", "fs:write")
 
 
-def _parents(path: str) -> Iterator[str]:
+def _add_parents(call: Call, permission: str, path: str, asked: Asked) -> None:
     """The directories above a path, as far as it names them."""
-    while (above := os.path.dirname(path.rstrip("/"))) not in ("", "/", path):
-        path = above
-        yield above
+    for _ in range(_MOST_PARENTS):
+        path = sys.intern(os.path.dirname(path.rstrip("/")))
+        if path in ("", "/"):
+            return
+        asked.uses.append(Use(permission, path, call.name, call.place))
+    why = f"its path has more than {_MOST_PARENTS} directories"
+    asked.unknowns.append(Unknown(call.name, why, (permission,), call.place))
 
 
 def _add_pledges(call: Call, asked: Asked) -> None:
@@ -196,5 +206,6 @@ def _add_search(call: Call, asked: Asked) -> None:
         asked.unknowns.append(Unknown(call.name, why, permissions_of(call.name), call.place))
         return
     for template in filter(None, path.split(";")):
-        found = template.replace("?", name.replace(".", "/"))
-        asked.uses.append(Use("fs:read", found, call.name, call.place))
+        found = sys.intern(template.replace("?", name.replace(".", "/")))
+        if len(found) <= LONGEST_CONSTANT:  # else there is no such file, and many `?` could make it of any length
+            asked.uses.append(Use("fs:read", found, call.name, call.place))

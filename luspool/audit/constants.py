@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+LONGEST_CONSTANT: Final = 4096
+"""Bytes of a constant that is kept, as of the longest path; longer ones are unknown. Concatenation doubles."""
 _ESCAPE: Final = re.compile(r"\\(?:z[ \t\n\r\v\f]*+|\r\n|\n\r|x[0-9a-fA-F]{2}|[0-9]{1,3}|u\{([0-9a-fA-F]++)\}|[\s\S])")
 _NEWLINE: Final = re.compile(r"\r\n|\n\r|\r|\n")
 _LONG: Final = re.compile(r"\[(=*+)\[(?:\r\n|\n\r|\r|\n)?([\s\S]*)\]\1\]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ..permissions import PERMISSIONS, Pledge, PledgeSyntaxError, ValueKind
@@ -37,15 +38,19 @@ class Use:
     @property
     def pledge(self) -> str | None:
         """The least pledge that grants it; None where the value can't be written in one."""
-        value = self.value
-        if value is not None and PERMISSIONS[self.permission].value is ValueKind.PATH and self.function != "pledge":
-            value = escape(value)
-        text = str(Pledge(self.permission, value))
-        try:
-            Pledge.parse(text)
-        except PledgeSyntaxError:
-            return None
-        return text
+        return _pledge(self.permission, self.value, is_pledge=self.function == "pledge")
+
+
+@lru_cache(maxsize=1024)  # a script may use the same long path at a hundred thousand places
+def _pledge(permission: str, value: str | None, *, is_pledge: bool) -> str | None:
+    if value is not None and PERMISSIONS[permission].value is ValueKind.PATH and not is_pledge:
+        value = escape(value)
+    text = str(Pledge(permission, value))
+    try:
+        Pledge.parse(text)
+    except PledgeSyntaxError:
+        return None
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 
 from ..sandbox.syntax.record import Declaration, Kind, Part, Record, deep_recursion
 from .asks import FALSY, Asked, Call, Library, Value, add_asked, permissions_of, required
-from .constants import string_value, text_value
+from .constants import LONGEST_CONSTANT, string_value, text_value
 from .findings import ANYTHING, Place, ScriptFindings, Unknown
 from .guarded import ENVIRONMENTS, FREE, FREE_TABLES, GUARDED, HARMLESS, TABLES, TRACKED
 from .places import Places
@@ -22,8 +22,6 @@ from .places import Places
 _UNARY: Final = frozenset(("not", "-", "~", "#"))
 _LONGEST_NUMBER: Final = 15
 """Digits of a whole number that is the same as text: others may become floats, or lose their zeros."""
-_LONGEST_CONSTANT: Final = 4096
-"""Bytes of a constant that is kept, as of the longest path; longer ones are unknown. Concatenation doubles."""
 
 
 def scan_script(record: Record, path: str) -> ScriptFindings:
@@ -281,7 +279,7 @@ def _is_free(name: str) -> bool:
 
 
 def _kept(value: bytes) -> bytes | None:
-    return value if len(value) <= _LONGEST_CONSTANT else None
+    return value if len(value) <= LONGEST_CONSTANT else None
 
 
 def _joined_path(parts: list[Value]) -> bytes | None:

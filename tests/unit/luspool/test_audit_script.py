@@ -264,3 +264,20 @@ def test_modules_are_looked_for_where_the_library_does():
     assert f'path = "{";".join(MODULE_PATH)}"' in text
     loaded = {name.removeprefix("package.loaded.") for name in reachable() if name.startswith("package.loaded.")}
     assert {name for name in loaded if "." not in name} <= BUILT_IN_MODULES
+
+
+def test_a_short_script_has_no_findings_without_measure():
+    """A path of thousands of directories, and a search that multiplies its name, are as easily written."""
+    deep = "a/" * 2000
+    assert len(scan(f"fs.createdirectory('{'a/' * 64}', true)").unknowns) == 0
+    found = scan(f"fs.createdirectory('{deep}', true)")
+    assert [(one.what, one.why) for one in found.unknowns] == [
+        ("fs.createdirectory", "its path has more than 64 directories")
+    ]
+    assert [len(use.value) for use in found.uses] == [4000, *range(3997, 3997 - 128, -2)]
+    assert findings(f"package.searchpath('{'x' * 2000}', '?/a;?/?/?')") == [f"fs:read={'x' * 2000}/a"]
+
+
+def test_a_text_is_kept_once_however_often_it_is_used():
+    found = scan("local p = 'a/b/c/d' " + "fs.createdirectory(p, true) " * 10)
+    assert len({id(use.value) for use in found.uses}) == len({use.value for use in found.uses}) == 4
