@@ -58,7 +58,7 @@ class Port:
 def asked_when_run(source: str) -> set[tuple[str, str | None]]:
     asked = set()
 
-    def decide(_, asked, permission, value):
+    def decide(_, _path, permission, value):
         asked.add((permission, value))
 
     everything = Pledge.parse("all", command_line=True)
