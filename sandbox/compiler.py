@@ -21,7 +21,7 @@ from typing import Any, Final
 import lupa.lua55
 
 from . import operations
-from .syntax import Stop, Translation, fault_from_lua, translate
+from .syntax import PIECES, Stop, Translation, asking, fault_from_lua, translate
 
 _LUA: Final = Path(__file__).parent / "lua"
 _CORE: Final = ("raw", "kinds", "coroutines", "base", "codec", "mail")
@@ -46,28 +46,28 @@ def _runtime(max_memory: int | None = None) -> Any:  # noqa: ANN401 - lupa has n
     )
 
 
-_DUMP: Final = b"""
-local source, name, strip = ...
-local chunk, problem = load(source, name, "t")
+_DUMP: Final = (
+    PIECES
+    + b"""
+local source, name, strip, is_stopped = ...
+local chunk, problem = load(pieces(source, is_stopped), name, "t")
 if not chunk then return nil, problem end
 return string.dump(chunk, strip)
 """
+)
 
 
-class _Compiler:
-    """An interpreter that only compiles. Any thread; one at a time."""
+def _compile(source: bytes, name: bytes, *, strip: bool, stop: Stop | None = None) -> bytes:
+    """Bytecode of Lua text; `CompileError` with Lua's message, `TranslationStoppedError`.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._dump = _runtime().compile(_DUMP)
-
-    def compile(self, source: bytes, name: bytes, *, strip: bool) -> bytes:
-        """Bytecode of Lua text; `CompileError` with Lua's message."""
-        with self._lock:
-            answer = self._dump(source, name, strip)
-        if isinstance(answer, bytes):
-            return answer
-        raise CompileError(answer[1])
+    In an interpreter of its own, so that no text waits for another.
+    """
+    stop = stop or Stop()
+    answer = _runtime().execute(_DUMP, source, name, strip, asking(stop))
+    if isinstance(answer, bytes):
+        return answer
+    stop.check()
+    raise CompileError(answer[1])
 
 
 class CompileError(Exception):
@@ -76,11 +76,6 @@ class CompileError(Exception):
     def __init__(self, message: bytes) -> None:
         super().__init__(message.decode("utf-8", "replace"))
         self.message = message
-
-
-@cache
-def _compiler() -> _Compiler:
-    return _Compiler()
 
 
 _LARGEST_MESSAGE: Final = (1 << 31) - 1
@@ -125,7 +120,7 @@ def _compiled_core(portable: bool) -> bytes:
     for part in (*_CORE, _PORTABLE) if portable else _CORE:
         text += [b"core.%s = function(...)\n" % part.encode(), library()[part], b"\nend\n"]
     text += [b"return (function(...)\n", library()["boot"], b"\nend)(core, ...)"]
-    return _compiler().compile(b"".join(text), b"=luspool", strip=True) + _PADDING
+    return _compile(b"".join(text), b"=luspool", strip=True) + _PADDING
 
 
 @cache
@@ -133,7 +128,7 @@ def lazy_part(name: str) -> bytes:
     """Bytecode of a part of the library that a state fetches when it first needs it. KeyError for any other name."""
     if name in (*_CORE, _PORTABLE, "boot") or name not in library():
         raise KeyError(name)
-    return _compiler().compile(_source(name), b"=luspool", strip=True)
+    return _compile(_source(name), b"=luspool", strip=True)
 
 
 def new_interpreter(  # noqa: PLR0913  all by name
@@ -203,7 +198,7 @@ def compile_script(source: bytes, name: str, *, strict_globals: bool, stop: Stop
     """Lus source to bytecode; raises `SyntaxFault` for whatever is wrong with it, `TranslationStoppedError`."""
     translation = translate(source, name, strict_globals=strict_globals, stop=stop)
     try:
-        bytecode = _compiler().compile(translation.lua, chunk_name(name), strip=False)
+        bytecode = _compile(translation.lua, chunk_name(name), strip=False, stop=stop)
     except CompileError as error:
         raise fault_from_lua(str(error), source, name) from None
     return Chunk(bytecode, helper_names(translation))

@@ -203,3 +203,15 @@ def test_help_shows_every_limit_with_its_default(luspool):
     limits = shown[shown.index("Limits") :]
     for option in (*AT_THE_ROOT, "mailbox"):
         assert re.search(rf"^  --{option} (SIZE|TIME|N) .*\[.+\]$", limits, re.MULTILINE), option
+
+
+CHAIN = "('x = ' .. ('y and '):rep(150000) .. 'y')"
+"""Lua's own compiler takes most of a minute for it, and is asked for it when its time is long over."""
+
+
+@pytest.mark.parametrize("script", [f"load{CHAIN}", "x = " + "y and " * 150000 + "y"], ids=["loaded", "started"])
+def test_a_worker_whose_text_takes_long_to_compile_ends_alone(luspool, script):
+    luspool.write(main="worker.limit{ cpu = '100ms' }" + RECEIVE, w=script)
+    result = run(luspool, "main.lus")
+    assert re.fullmatch(ENDED.format("cpu"), result.stdout), result.stdout + result.stderr
+    assert result.returncode == 0

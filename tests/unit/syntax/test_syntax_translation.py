@@ -144,7 +144,9 @@ def test_a_text_too_deep_to_be_read_is_refused_even_where_lua_would_take_its_wor
         translate(b"x = catch " + b"(" * 185 + b"1" + b")" * 185, "t")
 
 
-@pytest.mark.parametrize("text", [b"x = {" + b"1," * 100 + b"catch 1}", b"catch f()\n" * 100, b"x = (`$a`)"])
+@pytest.mark.parametrize(
+    "text", [b"x = {" + b"1," * 100 + b"catch 1}", b"catch f()\n" * 100, b"x = (`$a`)", b"x = y" + b" and y" * 100]
+)
 def test_a_translation_ends_when_it_is_asked_to(text):
     stop = Stop()
     assert translate(text, "s.lus", stop=stop)
