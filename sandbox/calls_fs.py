@@ -127,7 +127,8 @@ def _move(door: Door, source: bytes, target: bytes) -> bool:
             is_directory = stat.S_ISDIR(found.st_mode)
             if new.is_of_directory and not is_directory:
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if is_directory:
+            # Another state may put a directory there yet: nothing that is rejected may come along, or be come upon.
+            if is_directory or rights.rejects("fs:read") or rights.rejects("fs:write"):
                 rights.decide_tree(asked, "fs:read", old.real_path)
                 rights.decide_tree(asked, "fs:write", old.real_path)
                 rights.decide_tree(asked_new, "fs:write", new.real_path)

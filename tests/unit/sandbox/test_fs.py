@@ -232,6 +232,18 @@ def test_what_may_not_be_read_is_not_moved(run, tree):
     assert sorted(os.walk(tree)) == before
 
 
+def test_nothing_is_moved_from_or_to_where_something_beneath_would_be_rejected(run, tree):
+    """Not even a file, since another state may put a directory in its place before it is moved."""
+    source = """
+        print(pcall(fs.move, root .. "/a.txt", root .. "/git")) print(pcall(fs.move, root .. "/b.txt", root .. "/x"))
+        print(fs.move(root .. "/b.txt", root .. "/y"))"""
+    lines = run(source, "fs={}", "~fs:write={}/git/hooks", "~fs:read={}/x/secret")
+    assert 'rejected by "~fs:write' in lines[0]
+    assert lines[1:] == ["true\ttrue", "nil\t/b.txt: No such file or directory\t2"]
+    lines = run('print(pcall(fs.move, root .. "/x", root .. "/z"))', "fs={}", "~fs:read={}/x/secret")
+    assert 'rejected by "~fs:read' in lines[0]
+
+
 def test_what_is_rejected_is_not_carried_away_with_its_directory(run, tree):
     source = """
         print(pcall(fs.move, root .. "/sub", root .. "/x")) print(pcall(fs.remove, root .. "/sub", true))
