@@ -1,5 +1,5 @@
--- tojson (see json_decode.lua). The native module writes runs of plain values, where it is there (native/json.c). The text is
--- collected in pieces, which are joined when there are many.
+-- tojson (see json_decode.lua). The native module, where it is there, writes runs of plain values and of small tables of such
+-- (native/json.c). The text is collected in pieces, which are joined when there are many.
 --
 -- A filter and `__json` are the script's functions: they may wait, fail, change the tables that are being written, and
 -- call tojson. So all that a call works with lies in its own `job`, and every table is asked for its keys once, before
@@ -170,12 +170,17 @@ local function last_number(t, first, length)
   return length
 end
 
+--- How many levels of tables the native module may write at `depth`: none, if a filter has to see what is in them.
+local function native_levels(job, depth)
+  return job.filter and 0 or MAX_DEPTH - depth
+end
+
 local function put_array(job, n, t, length, depth)
   local path, quoted, plain = job.path, job.quoted, not getmetatable(t) -- otherwise, metamethods would be called
-  local index, separator = 1, "["
+  local index, separator, levels = 1, "[", native_levels(job, depth)
   while index <= length do
-    if native and plain and type(t[index]) ~= "table" then
-      local text, after = native.write_values(t, index, length)
+    if native and plain and (levels > 0 or type(t[index]) ~= "table") then
+      local text, after = native.write_values(t, index, length, levels)
       if after > index then
         job[n + 1], job[n + 2] = separator, text
         n, separator, index = n + 2, ",", after
@@ -210,10 +215,10 @@ end
 
 local function put_object(job, n, t, depth)
   local order, filter, path, plain = members(job, t, depth - 1), job.filter, job.path, not getmetatable(t)
-  local separator, i, count = "{", 1, #order
+  local separator, i, count, levels = "{", 1, #order, native_levels(job, depth)
   while i <= count do
-    if native and not filter and type(rawget(t, order[i])) ~= "table" then
-      local text, after = native.write_members(t, order, i)
+    if native and not filter then
+      local text, after = native.write_members(t, order, i, levels)
       if text ~= "" then
         job[n + 1], job[n + 2] = separator, text
         n, separator = n + 2, ","

@@ -1,7 +1,7 @@
 /*
-** Runs of plain values in JSON, for json_decode.lua and json_encode.lua: numbers, words, and strings. What is not plain,
-** or wrong, ends a run and is left to Lua, which also has the words for errors. A run is bounded, as C can't be
-** interrupted.
+** Runs of plain values in JSON, for json_decode.lua and json_encode.lua: numbers, words, and strings; in writing, also small
+** tables of these. What is not plain, or wrong, ends a run and is left to Lua, which also has the words for errors. A run is
+** bounded, as C can't be interrupted.
 **
 ** Any call of Lua may leave this code by an error, so nothing here is held that only C knows of.
 */
@@ -18,6 +18,8 @@ enum {
     MOST_BYTES = 1 << 20, /* read or written, after which a run ends with the next value */
     MOST_ESCAPED = 1024,  /* bytes of a string with escapes; longer ones are rare, and Lua's affair */
     MOST_DIGITS = 18,     /* of a number that surely is an integer of Lua's */
+    MOST_LEVELS = 16,     /* of tables inside each other that are written at once */
+    MOST_MEMBERS = 64,    /* of an object among these; they are sorted by insertion */
     NUMBER_ROOM = 64      /* bytes that take any number as text */
 };
 
@@ -219,12 +221,19 @@ static int first_control(lua_State *L) {
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
 
-/* A buffer of Lua's, and before it one of our own: adding to Lua's takes a call, and its part of the stack on top. */
+/* A buffer of Lua's, and before it one of our own: adding to Lua's takes a call, and its part of the stack on top.
+**
+** A table within a run is written as a whole, or not at all. It has to fit the stage: from there it can be taken back,
+** Lua's buffer isn't needed while the table is on the stack, and whatever hangs on it, be it itself, is soon too much. No
+** memory is taken meanwhile and no function called, so nothing can change. */
 struct output {
     luaL_Buffer buffer;
     lua_State *L;
     size_t written, held;
-    char stage[4096];
+    int count;      /* of values */
+    int is_inside;  /* a table */
+    int is_full;    /* something has not fitted, inside a table */
+    char stage[8192];
 };
 
 static void flush(struct output *out) {
@@ -235,6 +244,10 @@ static void flush(struct output *out) {
 
 static void put(struct output *out, const char *text, size_t size) {
     if (size > sizeof out->stage - out->held) {
+        if (out->is_inside) {
+            out->is_full = 1;
+            return;
+        }
         flush(out);
         if (size > sizeof out->stage) {
             luaL_addlstring(&out->buffer, text, size);
@@ -308,16 +321,33 @@ static void put_float(struct output *out, double value) {
     put(out, text, strlen(text));
 }
 
+static int put_table(struct output *out, int levels);
+
 /* Pops the value on top of the stack, which a table goes on holding, and writes it: behind a comma, if `is_next`, and behind
-** `name`. 0, and nothing is written: it is not plain. */
-static int put_value(struct output *out, int is_next, const char *name, size_t size) {
+** `name`; if it is a table, of so many levels at most. 0, and nothing is written: it is not plain, or too big a table. */
+static int put_value(struct output *out, int is_next, const char *name, size_t size, int levels) {
     lua_State *L = out->L;
     int type = lua_type(L, -1), is_true = lua_toboolean(L, -1), is_integer = lua_isinteger(L, -1);
+    out->count++;
+    if (type == LUA_TTABLE) {
+        int top = lua_gettop(L), was_inside = out->is_inside;
+        size_t before = out->held;
+        out->is_inside = 1;
+        if (is_next) put(out, ",", 1);
+        put(out, name, size);
+        int is_done = put_table(out, levels) && !out->is_full;
+        lua_settop(L, top - 1);
+        out->is_inside = was_inside;
+        out->is_full = 0;
+        if (!is_done) out->held = before;
+        return is_done;
+    }
     long long integer = is_integer ? lua_tointegerx(L, -1, NULL) : 0;
     double number = type == LUA_TNUMBER && !is_integer ? lua_tonumberx(L, -1, NULL) : 0;
     size_t length = 0;
     const char *text = type == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
     lua_settop(L, -2);  /* the buffer's part of the stack must be on top, to add to it */
+    if (out->is_inside && length > sizeof out->stage) return 0;
     if (type != LUA_TBOOLEAN && type != LUA_TNUMBER && (text == NULL || !is_utf8(text, length))) return 0;
     if (is_next) put(out, ",", 1);
     put(out, name, size);
@@ -329,10 +359,90 @@ static int put_value(struct output *out, int is_next, const char *name, size_t s
     return 1;
 }
 
+/* The two that follow: the table is on the stack, and on it its first key and value. They leave things there. */
+
+/* An array, if its keys come in order. */
+static int put_array(struct output *out, int levels) {
+    lua_State *L = out->L;
+    int table = lua_gettop(L) - 2;
+    long long count = 0;
+    put(out, "[", 1);
+    do {
+        if (!lua_isinteger(L, -2) || lua_tointegerx(L, -2, NULL) != count + 1) return 0;
+        if (!put_value(out, count > 0, "", 0, levels) || out->is_full) return 0;
+        count++;
+    } while (lua_next(L, table));
+    put(out, "]", 1);
+    return 1;
+}
+
+struct member {
+    const char *name;
+    int length, value;  /* `value`: its place on the stack */
+};
+
+static int is_before(const struct member *a, const struct member *b) {
+    int order = memcmp(a->name, b->name, (size_t)(a->length < b->length ? a->length : b->length));
+    return order != 0 ? order < 0 : a->length < b->length;
+}
+
+/* An object, if its keys are strings; all of them fit the stage, which bounds the time that comparing them takes. */
+static int put_object(struct output *out, int levels) {
+    struct member members[MOST_MEMBERS];
+    lua_State *L = out->L;
+    int table = lua_gettop(L) - 2, count = 0;
+    size_t room = sizeof out->stage, length;
+    do {
+        if (count == MOST_MEMBERS || lua_type(L, -2) != LUA_TSTRING) return 0;
+        const char *name = lua_tolstring(L, -2, &length);
+        if (length > room || !is_utf8(name, length)) return 0;
+        room -= length;
+        struct member new = {name, (int)length, lua_gettop(L)};
+        int place = count++;
+        for (; place > 0 && is_before(&new, &members[place - 1]); place--) members[place] = members[place - 1];
+        members[place] = new;
+        lua_pushvalue(L, -2);  /* for `next`, which takes it; the key stays */
+    } while (lua_next(L, table));
+    for (int i = 0; i < count; i++) {
+        put(out, i > 0 ? "," : "{", 1);
+        put_string(out, members[i].name, members[i].name + members[i].length);
+        put(out, ":", 1);
+        lua_pushvalue(L, members[i].value);
+        if (!put_value(out, 0, "", 0, levels) || out->is_full) return 0;
+    }
+    put(out, "}", 1);
+    return 1;
+}
+
+/* The table on top of the stack, on which it leaves things. 0: it has a metatable, or is not as above; or Lua is to go on, as
+** looking for the first key of a table may take long. */
+static int put_table(struct output *out, int levels) {
+    lua_State *L = out->L;
+    if (levels <= 0 || is_pause_due() || !lua_checkstack(L, 2 * MOST_MEMBERS + 4) || lua_getmetatable(L, -1)) return 0;
+    lua_pushnil(L);
+    if (!lua_next(L, -2)) {
+        put(out, "[]", 2);
+        return 1;
+    }
+    return lua_type(L, -2) == LUA_TSTRING ? put_object(out, levels - 1) : put_array(out, levels - 1);
+}
+
 static void begin(struct output *out, lua_State *L) {
     out->L = L;
     out->written = out->held = 0;
+    out->count = out->is_inside = out->is_full = 0;
     luaL_buffinit(L, &out->buffer);
+}
+
+/* Whether one more value may be added; what is held leaves room for a table then. */
+static int goes_on(struct output *out) {
+    if (out->held > sizeof out->stage / 2) flush(out);
+    return out->count < MOST_VALUES && out->written < MOST_BYTES;
+}
+
+static int levels_of(lua_State *L, int argument) {
+    long long levels = lua_tointegerx(L, argument, NULL);
+    return levels < MOST_LEVELS ? (int)levels : MOST_LEVELS;
 }
 
 static int end_run(struct output *out, long long next) {
@@ -360,39 +470,44 @@ static int sequence(lua_State *L) {
     return 2;
 }
 
-/* write_values(array, from, to): the elements with commas between them, up to the first that is not plain, and its index. */
+/* write_values(array, from, to, levels): the elements with commas between them, up to the first that is not plain, and its
+** index. `levels`: how many tables may lie inside each other. */
 static int write_values(lua_State *L) {
     long long from = lua_tointegerx(L, 2, NULL), to = lua_tointegerx(L, 3, NULL), i = from;
+    int levels = levels_of(L, 4);
     struct output out;
-    if (to - from >= MOST_VALUES) to = from + MOST_VALUES - 1;
     lua_settop(L, 1);
     begin(&out, L);
-    for (; i <= to && out.written < MOST_BYTES; i++) {
+    for (; i <= to && goes_on(&out); i++) {
         lua_rawgeti(L, 1, i);
-        if (!put_value(&out, i > from, "", 0)) break;
+        if (!put_value(&out, i > from, "", 0, levels)) break;
     }
     return end_run(&out, i);
 }
 
-/* write_members(object, order, i): the members whose keys are order[i], order[i + 2]..., and what is written for these keys
-** behind each; with commas between them, up to the first that is not plain, and its place in the order. */
+/* write_members(object, order, i, levels): the members whose keys are order[i], order[i + 2]..., and what is written for these
+** keys behind each; with commas between them, up to the first that is not plain, and its place in the order. */
 static int write_members(lua_State *L) {
     long long from = lua_tointegerx(L, 3, NULL), to = (long long)lua_rawlen(L, 2), i = from;
+    int levels = levels_of(L, 4), is_next = 0;
     struct output out;
-    int count = 0;
-    if (to - from >= 2 * MOST_VALUES) to = from + 2 * MOST_VALUES;
     lua_settop(L, 2);
     begin(&out, L);
-    for (; i < to && out.written < MOST_BYTES; i += 2) {
+    for (; i < to && goes_on(&out); i += 2) {
         size_t length;
         lua_rawgeti(L, 2, i + 1);
         const char *name = lua_tolstring(L, -1, &length);  /* a string, which the order holds */
         lua_settop(L, -2);
         lua_rawgeti(L, 2, i);
         lua_rawget(L, 1);
-        if (lua_type(L, -1) == LUA_TNIL) lua_settop(L, -2);  /* it has gone since */
-        else if (put_value(&out, count > 0, name, length)) count++;
-        else break;
+        if (lua_type(L, -1) == LUA_TNIL) {  /* it has gone since */
+            lua_settop(L, -2);
+            out.count++;
+        } else if (put_value(&out, is_next, name, length, levels)) {
+            is_next = 1;
+        } else {
+            break;
+        }
     }
     return end_run(&out, i);
 }

@@ -10,6 +10,9 @@
 /* preempt.c: whether the state that this thread steps is to end. Long loops in C look at it now and then. */
 int is_stopping(void);
 
+/* preempt.c: whether the slice is over, or the state to end. What can go on in Lua as well goes on there then. */
+int is_pause_due(void);
+
 /* preempt.c: collects garbage where a string of so many bytes would not fit otherwise. 0: it never will. */
 int make_room(lua_State *L, double size);
 

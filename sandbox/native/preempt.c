@@ -255,6 +255,10 @@ int is_stopping(void) {
     return self != NULL && self->current != NULL && self->state->stop;
 }
 
+int is_pause_due(void) {
+    return self != NULL && self->pending;
+}
+
 /* --- Coroutines, for scripts ------------------------------------------------------------------------------------ */
 
 static struct thread *stepping(lua_State *L) {
