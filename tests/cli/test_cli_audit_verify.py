@@ -12,33 +12,35 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ALL = ("--allow", "all", "--audit", "run.jsonl")
 
 
-@pytest.mark.parametrize(
-    ("folder", "script"),
-    [
-        (".", "examples/hello.lus"),
-        (".", "examples/counter.lus"),
-        ("examples/counter", "main.lus"),
-        ("examples/select", "main.lus"),
-    ],
-)
-def test_a_policy_that_is_derived_from_an_example_is_enough_for_it(luspool, folder, script):
+COMMANDS = [  # where, and what
+    (".", "examples/hello.lus"),
+    (".", "examples/counter.lus"),
+    ("examples/counter", "main.lus"),
+    ("examples/select", "main.lus"),
+    ("examples/logs", "summary.lus", "sample", "*.log"),
+    ("examples/logs", "generate.lus", "sample", "0.01", "1"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "/".join(command[:2]))
+def test_a_policy_that_is_derived_from_an_example_is_enough_for_it(luspool, command):
+    folder, script, *arguments = command
     shutil.copytree(EXAMPLES, luspool.directory / "examples")
     luspool.directory /= folder
-    observed = luspool("audit", "observe", *ALL, script)
-    assert observed.returncode == 0
-    derived = luspool("audit", "derive", "-o", "p.toml", "--verify", "run.jsonl", "--", script)
+    observed = luspool("audit", "observe", *ALL, script, *arguments)
+    assert observed.returncode == 0, observed.stderr
+    derived = luspool("audit", "derive", "-o", "p.toml", "--verify", "run.jsonl", "--", script, *arguments)
     assert derived.returncode == 0, derived.stderr
     assert f"luspool: verified: {script} was denied nothing under the policy" in derived.stderr
-    plain = luspool("run", "--policy", "p.toml", script)
+    plain = luspool("run", "--policy", "p.toml", script, *arguments)
     assert (sorted(plain.stdout.splitlines()), plain.stderr) == (sorted(observed.stdout.splitlines()), "")
 
 
 def test_every_example_is_tried():
-    """Each program that starts others is in the list above."""
-    programs = [
-        path.relative_to(EXAMPLES) for path in EXAMPLES.glob("**/*.lus") if "worker.message" not in path.read_text()
-    ]
-    assert sorted(map(str, programs)) == ["counter.lus", "counter/main.lus", "hello.lus", "select/main.lus"]
+    """All but workers, which send messages, and modules, which return something."""
+    texts = {path: path.read_text(encoding="utf-8") for path in EXAMPLES.glob("**/*.lus")}
+    parts = [name for name, text in texts.items() if "worker.message" in text or "\nreturn " in text]
+    assert sorted({*texts} - {*parts}) == sorted(EXAMPLES.parent / folder / script for folder, script, *_ in COMMANDS)
 
 
 def test_a_program_that_uses_all_kinds_of_permissions_is_enough_for_itself(luspool):
