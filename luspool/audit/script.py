@@ -134,6 +134,10 @@ class _Scan:
         """What an operation gives. What is in the library is true; a script that changes that is told as unknown."""
         other = self._value(right)
         if operator in ("==", "~="):
+            for each, part, against in ((value, left, other), (other, right, value)):
+                # A metamethod of the other side would get it, if both are tables.
+                if isinstance(each, Library) and each.name not in GUARDED and against is None:
+                    self._pass_on(each, part)
             return None
         if operator == "and" and isinstance(value, Library):
             return other
@@ -213,7 +217,7 @@ class _Scan:
         return self._meaning(chain.names, self._tokens.text(chain.first))
 
     def _meaning(self, declaration: Declaration | None, name: str) -> Value:
-        if declaration is not None and (declaration.is_ordinary or name not in TRACKED):
+        if declaration is not None and not declaration.is_global:
             return self._known.get(id(declaration))
         return Library("" if name in ENVIRONMENTS else name) if name in TRACKED else None
 

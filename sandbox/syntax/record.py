@@ -51,8 +51,9 @@ class Declaration:
     at: int
     """The token that was read last when it was declared: it, or one behind it."""
     depth: int
-    is_ordinary: bool
-    """Neither global nor a local group."""
+    is_global: bool
+    is_group: bool
+    """A local group, which is no value."""
     value: Part | None = None
     is_assigned: bool = False
     """Also elsewhere than where it is declared."""
@@ -124,8 +125,10 @@ class _RecordingScopes(Scopes):
 
     def declare(self, name: str, binding: Binding | None = None) -> None:
         super().declare(name, binding)
-        is_ordinary = not isinstance(binding, Group) and not (isinstance(binding, Variable) and binding.is_global)
-        declaration = Declaration(name, max(0, self._parser.i - 1), self.depth, is_ordinary)
+        is_global = isinstance(binding, Variable) and binding.is_global
+        declaration = Declaration(
+            name, max(0, self._parser.i - 1), self.depth, is_global, is_group=isinstance(binding, Group)
+        )
         self.all.append(declaration)
         self._outer[-1].append((name, self._current.get(name)))
         self._current[name] = declaration
@@ -222,7 +225,7 @@ class _RecordingParser(Parser):
         # Runtime attributes (chains) may change a value on its way, and `from` takes fields of it.
         if values and len(values) == len(part.parts) and self.kinds[values[0].first - 1] == "=":
             for declaration, value in zip(part.declares, values, strict=False):
-                declaration.value = value if declaration.is_ordinary else None
+                declaration.value = None if declaration.is_group else value
 
     def global_(self) -> None:
         if self.kinds[self.i + 1] == "function":

@@ -126,6 +126,8 @@ WAYS = [
     ("local f function pcall(g) f = g end pcall({table}.{field}, '/no')", "f"),
     ("local f pcall = function(g) f = g end pcall({table}.{field}, '/no')", "f"),
     ("local f _G.xpcall = function(g) f = g end xpcall({table}.{field}, print, '/no')", "f"),
+    ("local l local t = setmetatable({{}}, {{ __eq = function(_, o) l = o end }}) x = t == {table}", "l.{field}"),
+    ("local l local t = setmetatable({{}}, {{ __eq = function(o) l = o end }}) x = {table} ~= t", "l.{field}"),
     ("local f local _ENV <const> = {{ pcall = function(g) f = g end, v = {table} }} pcall(v.{field})", "f"),
 ]
 CALLS = [
@@ -153,6 +155,7 @@ PATHS = [
     ("local function up(_, v) return v:upper() end local p <up> = '/no/p'", "p"),
     ("for _, v in ipairs{{ '/no/q', '/no/r' }} do p = v end", "p"),
     ("local p = '/no/s'", "p:rep(2)"),
+    ("local fs <group> = {{ path = {{ join = function() return '/no/t' end }} }}", "fs.path.join('/no', 'u')"),
 ]
 FUNCTIONS = [("io", "open"), ("io", "lines"), ("os", "getenv"), ("_G", "loadfile"), ("package", "searchpath")]
 
