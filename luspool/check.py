@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from . import errors
 from .errors import CannotLoadError
+from .reading import bounded_reading
 from .sandbox import SyntaxFault
 from .sandbox import check as check_syntax
 from .source import display_name, read_script
@@ -19,7 +20,9 @@ def check_scripts(scripts: Sequence[str], *, strict_globals: bool, verbosity: in
     status = errors.OK
     for script in scripts:
         try:
-            check_syntax(read_script(script, nullcontext()), display_name(script), strict_globals=strict_globals)
+            source = read_script(script, nullcontext())
+            with bounded_reading(display_name(script)) as stop:
+                check_syntax(source, display_name(script), strict_globals=strict_globals, stop=stop)
         except SyntaxFault as fault:
             problem, failed = str(fault), errors.CANNOT_LOAD
         except CannotLoadError as error:

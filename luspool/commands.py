@@ -36,6 +36,8 @@ def invoke(arguments: Sequence[str], prepared: Prepared | None) -> int:
     """Carry out a command line; its exit status. `prepared` is for those that run a script. UsageError."""
     try:
         status = _luspool.main(list(arguments), prog_name="luspool", standalone_mode=False, obj=prepared)
+    except click.Abort:
+        raise KeyboardInterrupt from None  # which click made it of
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return errors.USAGE

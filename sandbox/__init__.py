@@ -7,6 +7,15 @@ makes of its host in `door`; `syntax` is the language.
 from .codec import CodecError, CopyError
 from .program import Program
 from .state import Sandbox, check
-from .syntax import SyntaxFault
+from .syntax import Stop, SyntaxFault, TranslationStoppedError
 
-__all__ = ["CodecError", "CopyError", "Program", "Sandbox", "SyntaxFault", "check"]
+__all__ = [
+    "CodecError",
+    "CopyError",
+    "Program",
+    "Sandbox",
+    "Stop",
+    "SyntaxFault",
+    "TranslationStoppedError",
+    "check",
+]

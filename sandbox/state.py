@@ -24,7 +24,7 @@ from .preemption import StepEnd, Stepper, mechanism
 from .program import Program
 from .shared import Shared
 from .sources import SourceLog
-from .syntax import SyntaxFault, TranslationStoppedError
+from .syntax import Stop, SyntaxFault, TranslationStoppedError
 
 _NO_ARGUMENTS: Final = codec.encode()
 _PREEMPTED: Final = Preempted()
@@ -193,6 +193,9 @@ class State:
         return Failure(kind, codec.encode(encode(message)), message, trace, self._program.path)
 
 
-def check(source: bytes, path: str, *, strict_globals: bool = False) -> None:
-    """Say what is wrong with a source, as running it would: raises `SyntaxFault`. Nothing of it is run."""
-    compile_script(source, path, strict_globals=strict_globals)
+def check(source: bytes, path: str, *, strict_globals: bool = False, stop: Stop | None = None) -> None:
+    """Say what is wrong with a source, as running it would: raises `SyntaxFault`. Nothing of it is run.
+
+    `TranslationStoppedError` soon after `stop` is requested.
+    """
+    compile_script(source, path, strict_globals=strict_globals, stop=stop)

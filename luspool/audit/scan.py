@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from ..errors import CANNOT_LOAD, CannotLoadError, LuspoolError
-from ..sandbox import SyntaxFault
+from ..reading import bounded_reading
+from ..sandbox import Stop, SyntaxFault
 from ..sandbox import check as check_syntax
 from ..sandbox.syntax.record import record
+from ..scheduler.limits import StateLimits
 from ..source import STANDARD_INPUT, display_name, read_script
 from .findings import ANYTHING, Place, ScanResult, ScriptFindings, Target, Unknown, Use
 from .script import scan_script
@@ -46,7 +48,7 @@ class _Scanner:
         if not self._is_new(path):
             return
         try:
-            source = read_script(path, nullcontext())
+            source = _read(path)
         except CannotLoadError as error:
             self._add_fault(str(error), error)
         else:
@@ -71,10 +73,12 @@ class _Scanner:
         self._add_unknown(target, f"{tried}: no such file, so what would be run is not known")
 
     def _add_target(self, path: str, target: Target) -> None:
+        if path == STANDARD_INPUT:  # which for a script is a file of that name
+            path = os.path.join(os.curdir, path)
         if not self._is_new(path):
             return
         try:
-            source = read_script(path, nullcontext())
+            source = _read(path)
         except CannotLoadError as error:
             self._add_unknown(target, str(error))
         else:
@@ -93,18 +97,22 @@ class _Scanner:
     def _add(self, path: str, source: bytes) -> None:
         self._scripts.append(path)
         try:
-            check_syntax(source, path, strict_globals=self._strict_globals)
+            with bounded_reading(path) as stop:
+                check_syntax(source, path, strict_globals=self._strict_globals, stop=stop)
+                findings = self._findings(path, source, stop)
         except SyntaxFault as fault:
             self._add_fault(str(fault), None)
             return
-        findings = self._findings(path, source)
+        except CannotLoadError as error:
+            self._add_fault(str(error), error)
+            return
         self._uses.extend(findings.uses)
         self._unknowns.extend(findings.unknowns)
         self._targets.extend(findings.targets)
 
-    def _findings(self, path: str, source: bytes) -> ScriptFindings:
+    def _findings(self, path: str, source: bytes, stop: Stop) -> ScriptFindings:
         try:
-            return scan_script(record(source, path), path)
+            return scan_script(record(source, path, stop), path, stop)
         except SyntaxFault as fault:
             # Lua takes it, since it reads a word of Lus as a name there. Nobody means that.
             why = f"the script can't be looked into from here on: {fault.message}"
@@ -114,3 +122,8 @@ class _Scanner:
     def _add_fault(self, text: str, error: LuspoolError | None) -> None:
         self._faults.append(text)
         self._fault_status = self._fault_status or (error.exit_status if error else CANNOT_LOAD)
+
+
+def _read(path: str) -> bytes:
+    """A script as `run` takes it by default: what is larger is no script that somebody looks at."""
+    return read_script(path, nullcontext(), StateLimits().source, "the most that is looked into")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from ..sandbox import Stop
 from ..sandbox.syntax.record import Declaration, Kind, Part, Record, deep_recursion
 from .asks import FALSY, Asked, Call, Library, Value, add_asked, permissions_of, required
 from .constants import LONGEST_CONSTANT, string_value, text_value
@@ -24,9 +25,12 @@ _LONGEST_NUMBER: Final = 15
 """Digits of a whole number that is the same as text: others may become floats, or lose their zeros."""
 
 
-def scan_script(record: Record, path: str) -> ScriptFindings:
-    """What the script asks for, by itself; `path` is how findings call it."""
-    scan = _Scan(record, path)
+def scan_script(record: Record, path: str, stop: Stop | None = None) -> ScriptFindings:
+    """What the script asks for, by itself; `path` is how findings call it.
+
+    `TranslationStoppedError` soon after `stop` is requested.
+    """
+    scan = _Scan(record, path, stop or Stop())
     with deep_recursion():
         scan.all()
     asked = scan.asked
@@ -34,8 +38,9 @@ def scan_script(record: Record, path: str) -> ScriptFindings:
 
 
 class _Scan:
-    def __init__(self, record: Record, path: str) -> None:
+    def __init__(self, record: Record, path: str, stop: Stop) -> None:
         self.asked = Asked()
+        self._stop = stop
         self._record = record
         self._tokens = record.tokens
         self._kinds = record.tokens.kinds
@@ -61,6 +66,7 @@ class _Scan:
 
     def _value(self, part: Part) -> Value:
         """What a part is. Each is asked once, by the part around it, which also says what becomes of it."""
+        self._stop.check()
         match part.kind:
             case Kind.EXPRESSION:
                 return self._expression(part)

@@ -265,8 +265,9 @@ class _RecordingParser(Parser):
         return self.declared.declaration(self.text(self.i)) if self.kinds[self.i] == "name" else None
 
 
-def record(source: bytes, name: str) -> Record:
+def record(source: bytes, name: str, stop: Stop | None = None) -> Record:
     """Read a script. SyntaxFault where the parser can't: also for what Lua's own compiler takes, and nobody writes.
+    `TranslationStoppedError` soon after `stop` is requested.
 
     Who walks over the parts by recursion does that within `deep_recursion`.
     """
@@ -274,7 +275,7 @@ def record(source: bytes, name: str) -> Record:
     text, skipped = without_head(source)
     try:
         with deep_recursion():
-            parser = parsed(text.decode("latin-1"), Stop(), _RecordingParser)
+            parser = parsed(text.decode("latin-1"), stop or Stop(), _RecordingParser)
     except Problem as problem:
         raise fault_at(problem.offset + skipped, problem.message, source, name) from None
     return Record(source, parser.tokens, parser.part, parser.declared.all, parser.definitions, skipped)

@@ -1,6 +1,7 @@
 """`luspool audit scan` as a user meets it."""
 
 import json
+import signal
 
 import pytest
 
@@ -64,3 +65,13 @@ def test_wrong_command_lines(luspool, arguments, status, said):
     result = luspool("audit", *arguments)
     assert result.returncode == status
     assert said in result.stderr
+
+
+def test_an_interrupt_is_no_fault_of_luspool(luspool):
+    """While a script is read from standard input, of which more is to come."""
+    process = luspool.start("audit", "scan", "-")
+    process.stdin.write(b" " * (1 << 18))  # more than the pipe holds: when all is taken, it reads
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert (process.returncode, said.strip()) == (130, b"")

@@ -174,3 +174,20 @@ def test_the_documentation_has_every_key():
         assert f"| `{key}` |" in text
         for inner in value[0] if value and isinstance(value, list) and isinstance(value[0], dict) else ():
             assert f"`{inner}`" in text or f"`{key}[].{inner}`" in text
+
+
+def test_a_script_called_as_standard_input_is_a_file_for_who_runs_it(tmp_path, write):
+    write(main="dofile('-')")
+    tmp_path.joinpath("-").write_text("os.getenv('A')", encoding="utf-8")
+    result = scan(["main.lus"])
+    assert (result.scripts, pledges(result)) == (["main.lus", "./-"], ["env=A", "fs:read=-", "load"])
+
+
+def test_a_script_that_run_would_not_take_is_not_looked_into(tmp_path, write):
+    write(main="dofile('large.lus')", large=" " * (1 << 20) + "x")
+    result = scan(["large.lus"])
+    assert result.faults == [
+        "large.lus: source limit exceeded: more than 1 MiB of source text (the most that is looked into)"
+    ]
+    assert result.fault_status == 126
+    assert [unknown.what for unknown in scan(["main.lus"]).unknowns] == ["dofile"]
