@@ -328,6 +328,10 @@ local function tojson(...)
   local value, filter = ...
   if select("#", ...) == 0 then support.complain("bad argument #1 to 'tojson' (value expected)", 3) end
   if filter ~= nil and type(filter) ~= "function" then support.bad_argument(2, "tojson", "function", filter) end
+  if native and not filter and type(value) == "table" then
+    local text, after = native.write_values({ value }, 1, 1, MAX_DEPTH)
+    if after > 1 then return text end -- a small one: most are
+  end
   local job = {
     filter = filter, path = {}, open = {}, done = {}, quoted = {}, quoted_count = 0,
     shapes = {}, shape_count = 0, orders = {},

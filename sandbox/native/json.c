@@ -18,7 +18,7 @@ enum {
     MOST_BYTES = 1 << 20, /* read or written, after which a run ends with the next value */
     MOST_ESCAPED = 1024,  /* bytes of a string with escapes; longer ones are rare, and Lua's affair */
     MOST_DIGITS = 18,     /* of a number that surely is an integer of Lua's */
-    MOST_LEVELS = 16,     /* of tables inside each other that are written at once */
+    MOST_LEVELS = 8,      /* of tables inside each other that are written at once */
     MOST_MEMBERS = 64,    /* of an object among these; they are sorted by insertion */
     NUMBER_ROOM = 64      /* bytes that take any number as text */
 };
