@@ -51,6 +51,8 @@ class Recorder:
         "_is_worker",
         "_known",
         "_numbers",
+        "_pending",
+        "_pending_characters",
         "_places",
         "_rows",
         "_send",
@@ -69,9 +71,12 @@ class Recorder:
         self._is_worker = is_worker
         self._inherited: frozenset[int] | None = None
         """The identities of the rules in `_born_with`, once somebody has asked."""
+        self._pending: list[tuple[Decision, Decision | None, str | None, bytes, int]] = []
+        """Decisions that are no rows yet: each with its shadow, what the path was called, where, and when."""
+        self._pending_characters = 0
         self._rows: list[_Row] = []
         self._since = 0
-        """The time of the first row."""
+        """The time of the first row, or decision that is kept."""
         self._characters = 0
         self._known: dict[tuple[object, ...], _Row] = {}
         """The rows of decisions that may be made again, as they were."""
@@ -89,41 +94,52 @@ class Recorder:
         self._add(["state", time_ns(), creator, script, held, ceiling], [script, *held, *ceiling])
 
     def decided(self, decision: Decision, shadow: Decision | None, asked: str | None) -> None:
-        """A decision, and what the shadow set would have decided. `asked` is what the script called a real path."""
+        """A decision, and what the shadow set would have decided. `asked` is what the script called a real path.
+
+        It is only kept here: rows are made of many at once, which takes half the time.
+        """
         now = time_ns()
-        # By identity, which is quick and enough: while the pledges are as they are, their rules are the same objects.
-        verdict: tuple[object, ...] = (decision.permission, id(decision.reason), id(decision.rule))
-        if shadow is not None:
-            verdict = (*verdict, shadow.allowed, id(shadow.rule))
-        key = (verdict, self.where, asked, decision.value)
-        row = self._known.get(key)
-        if row is not None:
-            row[_COUNT] += 1
-            row[_LAST] = now
-        else:
-            number = self._numbers.get(verdict)
+        pending = self._pending
+        if not pending and not self._rows:
+            self._since = now
+        pending.append((decision, shadow, asked, self.where, now))
+        self._pending_characters += len(asked or "") + len(decision.value or "")
+        if now - self._since > _HELD_BACK:
+            self.flush()
+        elif len(pending) >= _ROWS or self._pending_characters >= _CHARACTERS:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Make rows of the decisions that are kept."""
+        pending, self._pending, self._pending_characters = self._pending, [], 0
+        known, numbers, places = self._known, self._numbers, self._places
+        for decision, shadow, asked, at, now in pending:
+            value, resolved = decision.value, None
+            # By identity, which is quick: while the pledges are as they are, their rules are the same objects.
+            verdict: tuple[object, ...] = (decision.permission, id(decision.reason), id(decision.rule))
+            if shadow is not None:
+                verdict = (*verdict, shadow.allowed, id(shadow.rule))
+            key = (verdict, at, asked, value)
+            row = known.get(key)
+            if row is not None:
+                row[_COUNT] += 1
+                row[_LAST] = now
+                continue
+            number = numbers.get(verdict)
             if number is None:
                 number = self._add_verdict(verdict, decision, shadow)
-            where = self._places.get(self.where) or self._add_place()
-            value, resolved = decision.value, None
+            where = places.get(at) or self._add_place(at)
             if asked is not None:
                 value, resolved = asked, value
             size = len(value or "") + len(resolved or "")
             if size > _LONGEST:
                 value, resolved = _cut(value), _cut(resolved)
-            row = self._known[key] = [number, where, value, resolved, now, 1, now]
-            rows = self._rows
-            if not rows:
-                self._since = now
-            rows.append(row)
-            self._characters += size
-            if len(rows) >= _ROWS or self._characters >= _CHARACTERS:
-                self.flush()
-        if now - self._since > _HELD_BACK:
-            self.flush()
+            row = known[key] = [number, where, value, resolved, now, 1, now]
+            self._append(row, size, now)
 
     def pledged(self, pledge: str, where: str, *, granted: bool) -> None:
         """One argument of a call of `pledge`. What is decided from here on is decided by another set."""
+        self._settle()
         self._known.clear()
         self._numbers.clear()
         where, pledge = _cut(where), _cut(pledge)
@@ -136,6 +152,10 @@ class Recorder:
 
     def flush(self) -> None:
         """Send what there is."""
+        self._settle()
+        self._send_rows()
+
+    def _send_rows(self) -> None:
         if not self._rows:
             return
         batch = _encoded([self._verdicts, self._rows])
@@ -146,16 +166,20 @@ class Recorder:
         self._send(batch.encode())
 
     def _add(self, row: _Row, texts: Sequence[str]) -> None:
-        if not self._rows:
-            self._since = time_ns()
-        self._rows.append(row)
-        self._characters += sum(map(len, texts))
-        if len(self._rows) >= _ROWS or self._characters >= _CHARACTERS:
-            self.flush()
+        self._settle()
+        self._append(row, sum(map(len, texts)), time_ns())
 
-    def _add_place(self) -> str:
-        """The present position."""
-        where = self._places[self.where] = _cut(decode(self.where))
+    def _append(self, row: _Row, size: int, now: int) -> None:
+        if not self._rows:
+            self._since = now
+        self._rows.append(row)
+        self._characters += size
+        if len(self._rows) >= _ROWS or self._characters >= _CHARACTERS:
+            self._send_rows()
+
+    def _add_place(self, at: bytes) -> str:
+        """A position."""
+        where = self._places[at] = _cut(decode(at))
         self._characters += len(where)
         return where
 
