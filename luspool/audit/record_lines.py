@@ -54,6 +54,7 @@ class LogLines:
         self.decisions: Counter[str] = Counter()
         """By what was decided."""
         self._run = run
+        self._decided = f'{{"v":{VERSION},"type":"decision","run":"{run}","id":'
         self._header = header
         self._last_id = 0
         self._second = -1
@@ -98,9 +99,9 @@ class LogLines:
 
     def _row(self, batch: _Batch, row: list[_Json]) -> str:
         batch.last_id += 1
+        if type(row[0]) is int:
+            return self._decision(batch, row)
         kind, *fields = row
-        if type(kind) is int:
-            return self._decision(batch, kind, fields)
         common = {"id": batch.last_id, "time": self._time(fields[0]), "state": batch.state}
         match kind, fields[1:]:
             case "pledge", [str(where), str(pledge), bool(granted)]:
@@ -116,24 +117,31 @@ class LogLines:
                 return self._line("end", **common, outcome=outcome)
         raise ValueError(f"a row {kind!r:.50}")
 
-    def _decision(self, batch: _Batch, verdict: int, fields: list[_Json]) -> str:
+    def _decision(self, batch: _Batch, row: list[_Json]) -> str:
         """There may be millions of them, so each is put together from pieces that were made before."""
-        where, asked, resolved, first, count, last = fields
-        if verdict < 0:
-            raise ValueError(f"verdict {verdict}")
-        word, permission, because, shadow = batch.verdicts[verdict]
-        place = batch.places.get(where)
-        if place is None:
-            script, line = _place(where)
-            place = batch.places[where] = f'"script":{_text(script)},"line":{json.dumps(line)}'
-        batch.decisions[word] += _integer(count, 1)
+        verdict, where, asked, resolved, first, count, last = row
+        pieces = batch.pieces.get((verdict, where)) or self._add_pieces(batch, verdict, where)
+        word, before, because, shadow = pieces
+        batch.decisions[word] += count if type(count) is int and 0 < count <= _MOST else _integer(count, 1)
+        begun = self._time(first)
+        ended = begun if type(last) is int and last == first else self._time(last)
         value = "null" if asked is None else _text(asked)
         real = "null" if resolved is None else _text(resolved)
         return (
-            f'{{"v":{VERSION},"type":"decision","run":"{self._run}","id":{batch.last_id},"time":"{self._time(first)}",'
-            f'"state":{batch.state},{place},{permission},"value":{value},"resolved":{real},{because},"count":{count},'
-            f'"last":"{self._time(last)}"{shadow}}}\n'
+            f'{self._decided}{batch.last_id},"time":"{begun}",{before}{value},"resolved":{real},{because}{count},'
+            f'"last":"{ended}"{shadow}}}\n'
         )
+
+    @staticmethod
+    def _add_pieces(batch: _Batch, verdict: int, where: str) -> tuple[str, str, str, str]:
+        """What lines of the same verdict at the same place have in common."""
+        if verdict < 0:
+            raise ValueError(f"verdict {verdict}")
+        word, permission, because, shadow = batch.verdicts[verdict]
+        script, line = _place(where)
+        before = f'"state":{batch.state},"script":{_text(script)},"line":{json.dumps(line)},{permission},"value":'
+        pieces = batch.pieces[verdict, where] = (word, before, f'{because},"count":', shadow)
+        return pieces
 
     def _verdict(self, fields: list[_Json]) -> tuple[str, str, str, str]:
         """What was decided, and the three pieces of a line: the permission, what decided, and the shadow's decision."""
@@ -171,13 +179,14 @@ class LogLines:
 class _Batch:
     """What is known while one batch is read."""
 
-    __slots__ = ("decisions", "last_id", "places", "state", "states", "verdicts")
+    __slots__ = ("decisions", "last_id", "pieces", "state", "states", "verdicts")
 
     def __init__(self, state: int, verdicts: list[tuple[str, str, str, str]], last_id: int) -> None:
         self.state = state
         self.verdicts = verdicts
         self.last_id = last_id
-        self.places: dict[str, str] = {}
+        self.pieces: dict[tuple[int, str], tuple[str, str, str, str]] = {}
+        """By verdict and place; see `_add_pieces`."""
         self.decisions: Counter[str] = Counter()
         self.states = 0
 
