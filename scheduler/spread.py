@@ -31,7 +31,7 @@ from typing import Final
 
 from . import letters
 from .edges import ArrivalBox, box_of, window_of
-from .events import Cancelled
+from .events import Cancelled, Deadlocked
 from .idle_report import Report
 from .instructions import ReportDeadlock, ReportExcess, ReportFailure
 from .letters import Kind, LetterError
@@ -53,7 +53,7 @@ _READY, _WAITING, _ELSEWHERE, _ENDED = Phase.READY, Phase.WAITING, Phase.ELSEWHE
 class SpreadMachine(MovingMachine):
     """All the states of one tree that live in one host."""
 
-    __slots__ = ("_excess_told", "commands")
+    __slots__ = ("_excess_told", "_is_deadlocked", "commands")
 
     def __init__(self, locate: Callable[[State], str], host: int, specs: SpecFormat) -> None:
         """`host`: see `StubMachine`."""
@@ -61,6 +61,7 @@ class SpreadMachine(MovingMachine):
         self.commands = 0
         """Commands of the coordinator that were carried out. The shell counts."""
         self._excess_told = False
+        self._is_deadlocked = False
 
     # --- the tree ------------------------------------------------------------------------------------------------
 
@@ -78,11 +79,12 @@ class SpreadMachine(MovingMachine):
         """The coordinator has found that the tree is over."""
         tree = self.tree
         if tree is not None:
-            tree.outcome = tree.outcome or Cancelled()
+            tree.outcome = tree.outcome or (Deadlocked() if self._is_deadlocked else Cancelled())
             self._end_tree(tree)
 
     def report_waits(self) -> None:
         """Announce all who wait here: there is a deadlock."""
+        self._is_deadlocked = True
         tree = self.tree
         if tree is not None:
             waits = tuple(self._blocked(state) for state in tree.states.values() if state.phase is _WAITING)

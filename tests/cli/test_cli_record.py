@@ -216,7 +216,7 @@ def test_a_slow_reader_of_the_log_gets_all_of_it(luspool):
 @pytest.mark.parametrize("killed", ["host", "command"])
 def test_a_run_that_is_cut_off_leaves_what_was_recorded_and_no_last_line(luspool, killed):
     luspool.write(main="pcall(os.getenv, 'A') print('go') io.read()")
-    run = luspool.start("run", "--audit", "log.jsonl", "main.lus")
+    run = luspool.start("run", "--hosts", "1", "--audit", "log.jsonl", "main.lus")
     assert run.stdout.readline() == b"go\n"
     log = luspool.directory / "log.jsonl"
     while b'"decision"' not in log.read_bytes():
