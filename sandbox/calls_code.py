@@ -32,7 +32,7 @@ def read_source(door: Door, path: bytes) -> bytes:
     """The content of a source file that the state may read. OSError, DeniedError, TooMuchSourceError."""
     limit = door.limits.source
     name = decode(path)
-    with _noting_absence(door, path), allowed_file(door.rights.about(name), name) as file:
+    with _noting_absence(door, name), allowed_file(door.rights.about(name), name) as file:
         descriptor = file.open()
         try:
             source = read_at_most(descriptor, limit + 1)
@@ -41,17 +41,17 @@ def read_source(door: Door, path: bytes) -> bytes:
     if len(source) > limit:
         raise TooMuchSourceError(limit)
     if door.shared.sources is not None:
-        door.shared.sources.note(decode(path), source)
+        door.shared.sources.note(name, source)
     return source
 
 
 @contextmanager
-def _noting_absence(door: Door, path: bytes) -> Iterator[None]:
+def _noting_absence(door: Door, name: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
         if door.shared.sources is not None:
-            door.shared.sources.note(decode(path), None)
+            door.shared.sources.note(name, None)
         raise
 
 
@@ -95,7 +95,7 @@ def _read_source(door: Door, path: bytes) -> bytes:
 
 def _readable(door: Door, path: bytes) -> bool:
     name = decode(path)
-    with naming(path), _noting_absence(door, path), allowed_file(door.rights.about(name), name) as file:
+    with naming(path), _noting_absence(door, name), allowed_file(door.rights.about(name), name) as file:
         os.close(file.open())
     return True
 
