@@ -1,0 +1,174 @@
+"""What was measured, as text, as data, and as pictures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from measure import Goal, Result, Work
+
+import luspool
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_OURS_COLOUR, _PEER_COLOUR = "#2458a6", "#b8bec8"
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part, and the processor."""
+    found = {
+        "luspool": luspool.__version__,
+        "Python": platform.python_version(),
+        "lupa": _version_of_lupa(),
+        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} of them",
+        "system": f"{platform.system()} {platform.release()}",
+    }
+    for name, command in (("Node", ("node", "--version")), ("Erlang", _ERLANG), ("lua5.4", ("lua5.4", "-v"))):
+        if shutil.which(command[0]) is not None:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            found[name] = done.stdout.strip()
+    return found
+
+
+_ERLANG = ("erl", "-noshell", "-eval", "io:put_chars(erlang:system_info(otp_release)), init:stop().")
+
+
+def _version_of_lupa() -> str:
+    import lupa  # noqa: PLC0415  only for this
+
+    return str(lupa.__version__)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def table(result: Result) -> list[str]:
+    """Lines for people: what it costs each, and what was reached."""
+    work = result.work
+    lines = [f"{work.name}"]
+    for name, samples in result.samples.items():
+        lines.append(f"  {name:26} {spread(samples, work.unit):>38}")
+    for goal in work.goals:
+        if (line := _reached(result, goal)) is not None:
+            lines.append(f"  {line}")
+    return lines
+
+
+def _reached(result: Result, goal: Goal) -> str | None:
+    figure = result.figure(goal)
+    if figure is None:
+        return None
+    word = "reached" if result.is_reached(goal) else "NOT reached"
+    if goal.peer is None:
+        shown, most = amount(figure, result.work.unit), amount(goal.most, result.work.unit)
+        return f"-> {goal.ours}: {shown}, to reach {most}: {word}"
+    times = result.times_as_good(goal.ours, goal.peer)
+    return (
+        f"-> {goal.ours} is {figure:.2f} times ({min(times):.2f} to {max(times):.2f}) as good as {goal.peer}, "
+        f"to reach {goal.factor:g}: {word}"
+    )
+
+
+def spread(samples: Sequence[float], unit: str) -> str:
+    """The median, the least and the greatest."""
+    median, least, most = (amount(value, unit) for value in (statistics.median(samples), min(samples), max(samples)))
+    return f"{median} ({least} to {most})"
+
+
+_STEPS = {
+    "s": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)),
+    "B": (("MB", 1e6), ("KB", 1e3), ("B", 1.0)),
+}
+
+
+def amount(value: float, unit: str) -> str:
+    """With a unit that makes it a number that can be read."""
+    steps = (
+        (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+        if unit == "s"
+        else (("MB", 1e6), ("KB", 1e3), ("B", 1.0))
+    )
+    name, step = next((one for one in steps if abs(value) >= one[1]), steps[-1])
+    return f"{value / step:.3g} {name}"
+
+
+def as_data(groups: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
+    """For `--json`: all samples, in seconds or bytes, and what was reached."""
+    return {
+        "versions": versions(),
+        "groups": {name: [_result(one) for one in results] for name, results in groups.items()},
+    }
+
+
+def _result(result: Result) -> dict[str, Any]:
+    return {
+        "work": result.work.name,
+        "unit": result.work.unit,
+        "samples": result.samples,
+        "failures": result.failures,
+        "goals": [
+            {
+                "ours": goal.ours,
+                "peer": goal.peer,
+                "to_reach": goal.most if goal.peer is None else goal.factor,
+                "figure": result.figure(goal),
+                "reached": result.is_reached(goal),
+            }
+            for goal in result.work.goals
+        ],
+    }
+
+
+def draw(name: str, results: Sequence[Result], folder: Path) -> None:
+    """A picture of a group, as PNG and SVG: a chart for each work, with a bar for each contender and a line from the
+    least to the greatest."""
+    import matplotlib as mpl  # noqa: PLC0415  takes a second, and is not there for who draws nothing
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "luspool"  # the same picture has the same bytes
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    shown = [result for result in results if result.samples]
+    heights = [0.6 + 0.32 * len(result.samples) for result in shown]
+    figure, axes = pyplot.subplots(
+        len(shown), 1, figsize=(8, sum(heights)), height_ratios=heights, squeeze=False, layout="constrained"
+    )
+    for result, chart in zip(shown, axes[:, 0], strict=True):
+        _chart(chart, result)
+    for kind in ("png", "svg"):
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(folder / f"bench-{name}.{kind}", dpi=110, metadata=metadata)
+    pyplot.close(figure)
+
+
+def _chart(chart: Axes, result: Result) -> None:
+    work: Work = result.work
+    names = list(result.samples)
+    medians = [statistics.median(result.samples[name]) for name in names]
+    below = [median - min(result.samples[name]) for median, name in zip(medians, names, strict=True)]
+    above = [max(result.samples[name]) - median for median, name in zip(medians, names, strict=True)]
+    colours = [_OURS_COLOUR if name.startswith("luspool") else _PEER_COLOUR for name in names]
+    chart.barh(names, medians, xerr=(below, above), color=colours, ecolor="#555", height=0.65)
+    chart.invert_yaxis()
+    chart.set_title(f"{work.name}: less is better", fontsize=9, loc="left")
+    is_wide = max(medians) > 20 * min(medians) > 0
+    if is_wide:
+        chart.set_xscale("log")
+    chart.xaxis.set_major_formatter(lambda value, _: amount(value, work.unit))
+    chart.tick_params(labelsize=8)
+    chart.spines[["top", "right"]].set_visible(False)
+    for number, median in enumerate(medians):
+        chart.annotate(
+            amount(median, work.unit), (median, number), (4, 0), textcoords="offset points", va="bottom", fontsize=7
+        )

@@ -1,0 +1,247 @@
+"""What is measured: the works by group, who does them, and what is to be reached."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from measure import NUMBER, Command, Contender, Goal, Sampler, Slope, Work
+
+HERE: Final = Path(__file__).resolve().parent
+LUA: Final = str(HERE / "lua")
+LUSPOOL: Final = str(Path(sys.executable).with_name("luspool"))
+
+_UNLIMITED: Final = tuple(
+    word
+    for limit in ("cpu", "total-cpu", "output", "timeout", "total-memory", "states")
+    for word in (f"--{limit}", "unlimited")
+)
+_RUN: Final = (LUSPOOL, "run", "-q", "-P", "load", "-P", "fs:read=.", "--depth", "2000", *_UNLIMITED)
+_ACROSS: Final = ("--hosts", "2", "--threads", "1", "--placement", "spread")
+
+OURS: Final = "luspool"
+ACROSS: Final = "luspool, 2 hosts"
+ONE_THREAD: Final = "luspool, 1 thread"
+BARE: Final = "bare lupa"
+REFERENCE: Final = "lus"
+"""The name under which the reference implementation is expected as a further peer."""
+
+
+@dataclass
+class Peers:
+    """Those that take part: who is installed, and who was named in addition."""
+
+    added: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By name: a command that runs the Lus file that comes behind it."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """By executable: how to install what was not found. Filled while works are made."""
+
+    def lus(self, program: str, *arguments: str, first: int = 1, per: int = 1) -> list[Contender]:
+        """Those added, with a program of the directory `lua`."""
+        return [
+            Contender(name, Slope((*command, program, *arguments), LUA, first=first, per=per))
+            for name, command in self.added.items()
+        ]
+
+    def installed(self, executable: str, install: str, name: str, sampler: Callable[[], Sampler]) -> list[Contender]:
+        """A contender that needs something, if that is there."""
+        if shutil.which(executable) is None:
+            self.missing[executable] = install
+            return []
+        return [Contender(name, sampler())]
+
+    def node(self, work: str, *arguments: str) -> list[Contender]:
+        command = ("node", str(HERE / "node" / "peer.mjs"), work, *arguments)
+        return self.installed("node", "apt install nodejs", "Node worker_threads", lambda: Slope(command, LUA))
+
+    def erlang(self, work: str, *arguments: str, per: int = 1, first: int = 1) -> list[Contender]:
+        def sampler() -> Sampler:
+            flags = ("-noshell", "+P", "1000000", "-pa", _erlang_folder(), "-run", "peer", "main")
+            return Slope(("erl", *flags, work, *arguments), LUA, per=per, first=first)
+
+        return self.installed("erl", "apt install erlang-base", "Erlang", sampler)
+
+
+@cache
+def _erlang_folder() -> str:
+    """Where the compiled program is."""
+    folder = tempfile.TemporaryDirectory(prefix="luspool-bench-")
+    _kept.append(folder)
+    subprocess.run(["erlc", "-o", folder.name, str(HERE / "erlang" / "peer.erl")], check=True)
+    return folder.name
+
+
+_kept: Final[list[tempfile.TemporaryDirectory[str]]] = []
+"""Removed when the program ends."""
+
+
+def luspool(program: str, *arguments: str, flags: Sequence[str] = (), first: int = 1, per: int = 1) -> Slope:
+    """A program of the directory `lua` under `luspool run`."""
+    return Slope((*_RUN, *flags, program, *arguments), LUA, first=first, per=per)
+
+
+def python(program: str, *arguments: str) -> Slope:
+    return Slope((sys.executable, str(HERE / "python" / program), *arguments), LUA)
+
+
+# --- the groups ------------------------------------------------------------------------------------------------------
+
+
+def cpu(peers: Peers) -> list[Work]:
+    """One state that computes."""
+    works = []
+    for name in ("loop", "fib", "sieve", "nbody", "strings", "tables", "methods"):
+        program = f"{name}.lua"
+        ours = luspool(program, NUMBER)
+        bare = python("bare.py", program, NUMBER)
+        ours.of = bare.of = "processor"
+        contenders = [Contender(OURS, ours), Contender(BARE, bare), *peers.lus(program, NUMBER)]
+        works.append(Work(name, contenders, [Goal(OURS, BARE, 0.97)]))
+    catch, pcall = luspool("catch.lus", NUMBER), python("bare.py", "pcall.lua", NUMBER)
+    catch.of = pcall.of = "processor"
+    contenders = [Contender(OURS, catch), Contender("bare lupa's pcall", pcall), *peers.lus("catch.lus", NUMBER)]
+    works.append(Work("catch", contenders, [Goal(OURS, "bare lupa's pcall", 0.5)]))
+    return works
+
+
+def create(peers: Peers) -> list[Work]:
+    """From a worker's creation to its end."""
+    contenders = [
+        Contender(OURS, luspool("create.lus", NUMBER)),
+        Contender(ACROSS, luspool("create.lus", NUMBER, flags=_ACROSS)),
+        Contender("multiprocessing.Process", python("messages.py", "create", NUMBER)),
+        *peers.node("create", NUMBER),
+        *peers.erlang("create", NUMBER),
+        *peers.lus("create.lus", NUMBER),
+    ]
+    goals = [
+        Goal(OURS, "multiprocessing.Process", 20),
+        Goal(OURS, "Node worker_threads", 200),
+        Goal(OURS, REFERENCE, 1),
+    ]
+    return [Work("create, first message, end", contenders, goals)]
+
+
+_KINDS: Final = {
+    "integers": "integer",
+    "small tables": "table",
+    "strings of 1 KB": "text",
+    "arrays of 1,000": "array",
+    "strings of 1 MB": "block",
+}
+
+
+def one_way(peers: Peers) -> list[Work]:
+    """Messages from a worker to its parent."""
+    works = []
+    for name, kind in _KINDS.items():
+        is_small = kind in {"integer", "table"}
+        contenders = [
+            Contender(OURS, luspool("one_way.lus", NUMBER, kind)),
+            Contender(ONE_THREAD, luspool("one_way.lus", NUMBER, kind, flags=("--threads", "1"))),
+            Contender(ACROSS, luspool("one_way.lus", NUMBER, kind, flags=_ACROSS)),
+            Contender("multiprocessing.Queue", python("messages.py", "queue_one_way", NUMBER, kind)),
+            Contender("multiprocessing.Pipe", python("messages.py", "pipe_one_way", NUMBER, kind)),
+            *peers.node("one_way", NUMBER, kind),
+            *peers.erlang("one_way", NUMBER, kind),
+            *peers.lus("one_way.lus", NUMBER, kind),
+        ]
+        goals = [Goal(ACROSS, "multiprocessing.Queue", 3)]
+        if is_small:
+            goals += [Goal(OURS, "multiprocessing.Queue", 10), Goal(OURS, "Node worker_threads", 1.3)]
+        goals.append(Goal(OURS, REFERENCE, 2 if is_small else 1))
+        works.append(Work(f"one way, {name}", contenders, goals))
+    return works
+
+
+def round_trip(peers: Peers) -> list[Work]:
+    """A number to a worker and back."""
+    contenders = [
+        Contender(OURS, luspool("round_trip.lus", NUMBER)),
+        Contender(ONE_THREAD, luspool("round_trip.lus", NUMBER, flags=("--threads", "1"))),
+        Contender(ACROSS, luspool("round_trip.lus", NUMBER, flags=_ACROSS)),
+        Contender("multiprocessing.Queue", python("messages.py", "queue_round_trip", NUMBER)),
+        Contender("multiprocessing.Pipe", python("messages.py", "pipe_round_trip", NUMBER)),
+        Contender("asyncio.Queue", python("messages.py", "asyncio_round_trip", NUMBER)),
+        *peers.node("round_trip", NUMBER),
+        *peers.erlang("round_trip", NUMBER),
+        *peers.lus("round_trip.lus", NUMBER),
+    ]
+    goals = [
+        Goal(OURS, "multiprocessing.Queue", 5),
+        Goal(OURS, "Node worker_threads", 2),
+        Goal(OURS, REFERENCE, 1),
+        Goal(ACROSS, "multiprocessing.Pipe", 1),
+    ]
+    return [Work("round trip", contenders, goals)]
+
+
+def many(peers: Peers) -> list[Work]:
+    """Many workers: a token that goes through 1,000, and 10,000 and 100,000 that wait."""
+    ring = [
+        Contender(OURS, luspool("ring.lus", NUMBER, per=2000)),
+        *peers.erlang("ring", NUMBER, per=2000),
+        *peers.lus("ring.lus", NUMBER, per=2000),
+    ]
+    works = [Work("a hop through 1,000 workers", ring)]
+    for number in (10_000, 100_000):
+        waiting = [
+            Contender(OURS, luspool("waiting.lus", NUMBER, first=number // 10)),
+            *peers.erlang("waiting", NUMBER, first=number // 10),
+            *peers.lus("waiting.lus", NUMBER, first=number // 10),
+        ]
+        for contender in waiting:
+            contender.sample.of, contender.sample.many = "memory", number
+        works.append(Work(f"a waiting worker of {number:,}", waiting, [Goal(OURS, most=64 * 1024)], unit="B"))
+    return works
+
+
+def scaling(peers: Peers) -> list[Work]:
+    """Work for one processor, and for two: what it takes, by worker."""
+    works = []
+    for workers in (1, 2, 4):
+        arguments = (str(workers), NUMBER)
+        contenders = [
+            Contender(OURS, luspool("scaling.lus", *arguments, per=workers)),
+            Contender("luspool, 2 hosts", luspool("scaling.lus", *arguments, flags=_ACROSS, per=workers)),
+            Contender(ONE_THREAD, luspool("scaling.lus", *arguments, flags=("--threads", "1"), per=workers)),
+            Contender("ProcessPoolExecutor", _per(python("pool.py", *arguments), workers)),
+            *peers.lus("scaling.lus", *arguments, per=workers),
+        ]
+        goals = [Goal(OURS, ONE_THREAD, 1.9)] if workers == 2 else []
+        works.append(Work(f"{workers} that compute, a share", contenders, goals))
+    return works
+
+
+def _per(slope: Slope, per: int) -> Slope:
+    slope.per = per
+    return slope
+
+
+def start(peers: Peers) -> list[Work]:
+    """A program that prints a line."""
+    contenders = [
+        Contender(OURS, Command((*_RUN, "hello.lus"), LUA)),
+        Contender("python -c pass", Command((sys.executable, "-c", "pass"), LUA)),
+        *peers.installed("lua5.4", "apt install lua5.4", "lua5.4", lambda: Command(("lua5.4", "hello.lus"), LUA)),
+        *(Contender(name, Command((*command, "hello.lus"), LUA)) for name, command in peers.added.items()),
+    ]
+    return [Work("hello", contenders, [Goal(OURS, "python -c pass", 0.2)])]
+
+
+GROUPS: Final[dict[str, Callable[[Peers], list[Work]]]] = {
+    "cpu": cpu,
+    "create": create,
+    "one-way": one_way,
+    "round-trip": round_trip,
+    "many": many,
+    "scaling": scaling,
+    "start": start,
+}
