@@ -27,11 +27,18 @@ if TYPE_CHECKING:
     from .door import Door
 
 
+_PARENT: Final = StateId(0)
+"""Who gets a message, where that is not a child. Known to lua/mail.lua."""
+
+
 def _message(door: Door, payload: bytes) -> bool | None:
-    if door.port.message(payload):
-        return True
-    door.condition = OutboxHasRoom(len(payload))
-    return None
+    door.send_gathered()
+    room = door.port.message(payload)
+    if room is None:
+        door.condition = OutboxHasRoom(len(payload))
+        return None
+    door.gather(_PARENT, room)
+    return True
 
 
 def _peek(door: Door) -> bytes | None:
@@ -42,10 +49,13 @@ def _peek(door: Door) -> bytes | None:
 
 
 def _send(door: Door, child: StateId, payload: bytes) -> bool | None:
-    if door.port.send(child, payload):
-        return True
-    door.condition = InboxHasRoom(child, len(payload))
-    return None
+    door.send_gathered()
+    room = door.port.send(child, payload)
+    if room is None:
+        door.condition = InboxHasRoom(child, len(payload))
+        return None
+    door.gather(child, room)
+    return True
 
 
 def _receive(door: Door, *children: StateId) -> Scalar:

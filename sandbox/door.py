@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..scheduler.limits import StateLimits
-from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
+from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned, StateId
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
 from .calls_code import CODE_CALLS
 from .calls_files import FILE_CALLS
@@ -33,6 +33,7 @@ from .compiler import lazy_part
 from .console import Console
 from .open_files import OpenFile
 from .operations import Operation
+from .preemption import Gatherer
 from .program import Program
 from .recorder import Recorder
 from .rights import Rights
@@ -59,6 +60,7 @@ class Door:
         "delivery",
         "fault",
         "files",
+        "gatherer",
         "helpers",
         "limits",
         "outcome",
@@ -88,6 +90,8 @@ class Door:
             self.recorder = Recorder(port.record, program.audit, program.pledges, is_worker=program.creator != 0)
         self.rights = Rights(program.pledges, program.audit, self.recorder)
         self.files: dict[int, OpenFile] = {}
+        self.gatherer: Gatherer | None = None
+        """Where messages wait for others that go out with them, once the state is there. None: they never do."""
         self.delivery: tuple[bytes | None, ...] = ()
         """What the last `receive` brought, until it is fetched."""
         self.prepared: Program | None = None
@@ -119,6 +123,21 @@ class Door:
     def is_ending(self) -> bool:
         """Whether the state has said how it ends, or is to be stopped."""
         return self.stop.requested or self.outcome is not None or self.fault is not None
+
+    def gather(self, to: StateId, room: int) -> None:
+        """A message was sent to the parent (0) or a child, which has room for more: those that follow may be gathered."""
+        if self.gatherer is not None and room:
+            self.gatherer.gather(to, room)
+
+    def send_gathered(self) -> None:
+        """Send what was gathered. Not later than at the end of the step, however it ends."""
+        gathered = self.gatherer.gathered() if self.gatherer is not None else None
+        if gathered is None:
+            return
+        to, bundle = gathered
+        room = self.port.send(to, bundle) if to else self.port.message(bundle)
+        if room is None:
+            raise RuntimeError("what was gathered is more than there was room for")
 
     def hold(self, file: OpenFile) -> int:
         """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import lupa.lua55
 
+from ..scheduler.protocol import StateId
 from .calls import HostCalls, Scalar
 
 VARIABLE: Final = "LUSPOOL_PREEMPTION"
@@ -64,6 +65,17 @@ class Stepper(Protocol):
         """Let go of the interpreter. Only between steps; twice is harmless."""
 
 
+class Gatherer(Protocol):
+    """Messages of a state that go out together, in a *bundle* (docs/messages.md). For the thread of a step, in it and at
+    its end."""
+
+    def gather(self, to: StateId, room: int, /) -> None:
+        """A message was sent to the parent (0) or a child; a bundle of `room` bytes will be taken after it for sure."""
+
+    def gathered(self) -> tuple[StateId, bytes] | None:
+        """Who is to get a bundle, and the bundle; None where nothing was gathered. It is forgotten here by that."""
+
+
 class Mechanism(Protocol):
     """One way to bound steps, for all states of the process."""
 
@@ -79,6 +91,9 @@ class Mechanism(Protocol):
 
         `calls` is what was given by the function of this name; `memory` is the limit in bytes, 0 for none.
         """
+
+    def gatherer(self, stepper: Any, /) -> Gatherer | None:  # noqa: ANN401 - a stepper of the same mechanism
+        """Where the messages of its state are gathered; None where each goes by itself."""
 
 
 class _Signal:
@@ -98,6 +113,9 @@ class _Signal:
 
     def stepper(self, runtime: Any, handle: Any, _drive: Any, _calls: Any, memory: int) -> Stepper:  # noqa: ANN401
         return self._stepper(handle, runtime, memory)
+
+    def gatherer(self, stepper: Gatherer) -> Gatherer:
+        return stepper
 
 
 def choose(wish: str) -> Mechanism:

@@ -300,5 +300,8 @@ class CountingHook:
     def calls(self, door: HostCalls) -> MeteredCalls:
         return MeteredCalls(door)
 
+    def gatherer(self, _stepper: object) -> None:
+        return None
+
     def stepper(self, runtime: Any, handle: Any, drive: Any, calls: Any, memory: int) -> CountingStepper:  # noqa: ANN401
         return CountingStepper(runtime, handle, drive, calls, memory)

@@ -87,6 +87,11 @@ class Window:
         """As of a `Mailbox`."""
         return not self.used or self.used + size + MESSAGE_OVERHEAD <= self._capacity or self.is_closed
 
+    @property
+    def room(self) -> int:
+        """As of a `Mailbox`."""
+        return max(0, self._capacity - self.used - MESSAGE_OVERHEAD)
+
     def put(self, payload: bytes) -> bool:
         """As of a `Mailbox`."""
         if self.is_closed:

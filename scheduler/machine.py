@@ -130,29 +130,31 @@ class Machine:
         self._check_memory(tree)
         return child.id
 
-    def message(self, sender: State, payload: bytes) -> bool:
+    def message(self, sender: State, payload: bytes) -> int | None:
         """See `Port.message`."""
         parent = sender.parent
         if parent is None:
-            return True
-        if not sender.outbox.put(payload):
-            return False
+            return 0
+        outbox = sender.outbox
+        if not outbox.put(payload):
+            return None
         self._check_memory(sender.tree)
         if parent.phase is _WAITING and sender.awaited is parent.condition:
             self._wake(parent)
-        return True
+        return outbox.room
 
-    def send(self, sender: State, child_id: StateId, payload: bytes) -> bool:
+    def send(self, sender: State, child_id: StateId, payload: bytes) -> int | None:
         """See `Port.send`."""
         child = sender.children.get(child_id) or self._dead_child(sender, child_id)
         if child is None or child.phase is _ENDED:
-            return True
-        if not child.inbox.put(payload):
-            return False
+            return 0
+        inbox = child.inbox
+        if not inbox.put(payload):
+            return None
         self._check_memory(sender.tree)
         if child.phase is _WAITING and type(child.condition) is InboxHasMail:
             self._wake(child)
-        return True
+        return inbox.room
 
     def peek(self, receiver: State) -> bytes | None:
         """See `Port.peek`."""

@@ -42,6 +42,11 @@ class Mailbox:
         """Whether a payload of `size` bytes would be taken now. An empty mailbox takes one of any size."""
         return not self.used or self.used + size + MESSAGE_OVERHEAD <= self._capacity
 
+    @property
+    def room(self) -> int:
+        """How large a payload it would take now, at most; 0: none, or an empty one."""
+        return max(0, self._capacity - self.used - MESSAGE_OVERHEAD)
+
     def put(self, payload: bytes) -> bool:
         """Queue `payload`; False, and nothing changed, when it does not fit."""
         if not self.used:

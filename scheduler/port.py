@@ -50,19 +50,19 @@ class StatePort:
             self._machine.exceed(self._state, excess)
             self._dispatcher.wake()
 
-    def message(self, payload: bytes) -> bool:
+    def message(self, payload: bytes) -> int | None:
         with self._lock:
-            queued = self._machine.message(self._state, payload)
+            room = self._machine.message(self._state, payload)
             if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake()
-        return queued
+        return room
 
-    def send(self, child: StateId, payload: bytes) -> bool:
+    def send(self, child: StateId, payload: bytes) -> int | None:
         with self._lock:
-            queued = self._machine.send(self._state, child, payload)
+            room = self._machine.send(self._state, child, payload)
             if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake()
-        return queued
+        return room
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         with self._lock:

@@ -263,11 +263,17 @@ class Port(Protocol):
     def exceed(self, excess: Excess) -> None:
         """The caller has exceeded one of its own limits, as only it can know: it ends when its step returns."""
 
-    def message(self, payload: bytes) -> bool:
-        """Queue for the parent; False when the outbox is full (wait for `OutboxHasRoom`)."""
+    def message(self, payload: bytes) -> int | None:
+        """Queue for the parent; None when the outbox is full (wait for `OutboxHasRoom`).
 
-    def send(self, child: StateId, payload: bytes) -> bool:
-        """Queue for a child; False when its inbox is full (wait for `InboxHasRoom`). To a dead child: True, dropped."""
+        Otherwise: how many bytes one further payload may have to be taken for sure, until the end of the step.
+        """
+
+    def send(self, child: StateId, payload: bytes) -> int | None:
+        """Queue for a child; None when its inbox is full (wait for `InboxHasRoom`). To a dead child: 0, dropped.
+
+        Otherwise as `message`.
+        """
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         """Take what is ready from these children; None when there is nothing yet (wait for `ChildrenHaveMail`).

@@ -256,15 +256,15 @@ class SpreadPort(StatePort):
         super().cancel(child)
         self._dispatcher.flush()
 
-    def message(self, payload: bytes) -> bool:
-        queued = super().message(payload)
+    def message(self, payload: bytes) -> int | None:
+        room = super().message(payload)
         self._dispatcher.flush()
-        return queued
+        return room
 
-    def send(self, child: StateId, payload: bytes) -> bool:
-        queued = super().send(child, payload)
+    def send(self, child: StateId, payload: bytes) -> int | None:
+        room = super().send(child, payload)
         self._dispatcher.flush()
-        return queued
+        return room
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         received = super().receive(children)

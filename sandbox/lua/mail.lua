@@ -1,7 +1,10 @@
 -- A worker's side of its two mailboxes. Apart from worker.lua because almost every worker uses it, and many nothing else.
 local raw, door, coroutines, parts, is_worker = ...
-local select, error = raw.select, raw.error
-local wait = coroutines.wait
+local select, error, byte, unpack = raw.select, raw.error, raw.string_byte, raw.string_unpack
+local wait, codec = coroutines.wait, parts.codec
+-- post(to, payload): true where it was gathered, to go out together with others (native/bundle.c).
+local post = coroutines.native and coroutines.native.post or function() return false end
+local BUNDLE <const>, FIRST <const> = 0xB5, 2 -- what a bundle begins with, and where its first message does
 
 local function only_in_worker(func)
   if not is_worker then error("worker." .. func .. " can only be called inside a worker", 3) end
@@ -19,9 +22,21 @@ local mail = {}
 function mail.message(...)
   only_in_worker("message")
   if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
-  local payload, problem, is_too_large = parts.codec.encode_one("message", (...))
+  local payload, problem, is_too_large = codec.encode_one("message", (...))
   if not payload then parts.support.cannot_send(problem, is_too_large) end
+  if post(0, payload) then return end
   while not door(MESSAGE, payload) do wait(2) end
+end
+
+local begun, at -- a bundle of which not all has been taken, and where its next message begins
+
+--- The next message of the bundle. It is put away first: what is wrong with it is to be said once.
+local function next_of_begun()
+  local bundle, payload = begun, nil
+  begun = nil
+  payload, at = unpack("<s4", bundle, at)
+  if at <= #bundle then begun = bundle end
+  return (codec.decode(payload))
 end
 
 --- `worker.peek()` → value
@@ -31,9 +46,14 @@ end
 --- Pledge: none.
 function mail.peek()
   only_in_worker("peek")
+  if begun then return next_of_begun() end
   while true do
     local payload = door(PEEK)
-    if payload then return (parts.codec.decode(payload)) end
+    if payload then
+      if byte(payload) ~= BUNDLE then return (codec.decode(payload)) end
+      begun, at = payload, FIRST
+      return next_of_begun()
+    end
     wait(2)
   end
 end

@@ -9,15 +9,22 @@ local bad_argument, check_string = support.bad_argument, support.check_string
 local wait, position = coroutines.wait, coroutines.position
 local codec = parts.codec
 local encode, encode_one, decode = codec.encode, codec.encode_one, codec.decode
+local byte, sub, pack, unpack = raw.string_byte, raw.string_sub, raw.string_pack, raw.string_unpack
+local post = coroutines.native and coroutines.native.post or function() return false end -- see mail.lua
+local BUNDLE <const>, FIRST <const> = 0xB5, 2
 
 local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
+local begun, at = {}, {}                        -- number -> a bundle of which not all has been taken, and where it goes on
 local lost = {}                                 -- numbers whose handles were collected; told to the host in bulk
 
 local handle_metatable = support.new_kind("userdata", "worker handle", {
   __tostring = function(handle) return "worker: " .. parts.identity.of(handle) end,
   -- A finaliser may run in the middle of anything: it only notes the number. The handle can still be found in a weak
   -- table of the script's, and must then be good for nothing.
-  __gc = function(handle) lost[#lost + 1], ids[handle] = ids[handle], nil end,
+  __gc = function(handle)
+    local id = ids[handle]
+    if id then lost[#lost + 1], ids[handle], begun[id], at[id] = id, nil, nil, nil end
+  end,
 })
 
 local function check_handle(position_, func, value)
@@ -83,6 +90,7 @@ function worker.send(handle, ...)
   if select("#", ...) == 0 then error("bad argument #2 to 'send' (value expected)", 2) end
   local payload, problem, is_too_large = encode_one("message", (...))
   if not payload then support.cannot_send(problem, is_too_large) end
+  if post(id, payload) then return end
   while not door(SEND, id, payload) do wait(2) end
 end
 
@@ -119,29 +127,78 @@ function worker.limit(limits)
   end
 end
 
+--- The next message of a worker's bundle. It is put away first: what is wrong with it is to be said once.
+local function next_of_begun(id)
+  local bundle = begun[id]
+  begun[id] = nil
+  local payload, position_ = unpack("<s4", bundle, at[id])
+  if position_ <= #bundle then begun[id], at[id] = bundle, position_ else at[id] = nil end
+  return (decode(payload))
+end
+
+--- What the host gave for a worker: a message, or several in a bundle. One that was named twice may give two of these.
+local function opened(id, item)
+  local is_bundle = byte(item) == BUNDLE
+  if begun[id] then
+    begun[id] = begun[id] .. (is_bundle and sub(item, FIRST) or pack("<s4", item))
+  elseif is_bundle then
+    begun[id], at[id] = item, FIRST
+  else
+    return (decode(item))
+  end
+  return next_of_begun(id)
+end
+
 local function receive_one(id)
+  if begun[id] then return next_of_begun(id) end
   while true do
     local item = door(RECEIVE, id)
     if item == true then return nil end        -- dead and empty
     if item == 1 then rethrow() end
-    if item then return (decode(item)) end
+    if item then return opened(id, item) end
     wait(3)
   end
 end
 
+--- Asks the host for what these workers have ready. False where there is nothing, and may be later.
+local function ask(numbers, count)
+  local item = door(RECEIVE, table_unpack(numbers, 1, count))
+  if item == 1 then rethrow() end
+  if item and count == 1 then
+    numbers[1] = item
+  elseif item then
+    for i = 1, count do numbers[i] = door(DELIVERY, i) end
+  end
+  return item
+end
+
 local function receive_many(handles, count)
-  for i = 1, count do handles[i] = check_handle(i, "receive", handles[i]) end
-  while true do
-    local item = door(RECEIVE, table_unpack(handles, 1, count))
-    if item == 1 then rethrow() end
-    if item then break end
+  local asked, places, number_of = {}, {}, {}
+  for i = 1, count do
+    number_of[i] = check_handle(i, "receive", handles[i])
+    if not begun[number_of[i]] then
+      places[#places + 1], asked[#asked + 1] = i, number_of[i]
+    end
+  end
+  -- An error goes before all else, and leaves it where it is.
+  local is_asked = #places > 0
+  local is_there = is_asked and ask(asked, #places)
+  while is_asked and not is_there and #places == count do
     wait(3)
+    is_there = ask(asked, count)
+  end
+  local values = {}
+  for i = 1, is_there and #places or 0 do
+    local place, item = places[i], asked[i]
+    if item and item ~= true then
+      values[place] = opened(number_of[place], item)
+      number_of[place] = 0 -- this one has its value, which may be nil
+    end
   end
   for i = 1, count do
-    local payload = door(DELIVERY, i)
-    if payload then handles[i] = decode(payload) else handles[i] = nil end
+    if begun[number_of[i]] then values[i] = next_of_begun(number_of[i]) end
   end
-  return table_unpack(handles, 1, count)
+  return table_unpack(values, 1, count)
 end
 
 --- `worker.receive(worker, ...)` → value, ...

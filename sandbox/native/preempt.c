@@ -48,6 +48,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "matcher.h"
 #include "native.h"
 
@@ -80,6 +81,7 @@ struct state {
     int collect;            /* the next hook is to collect garbage */
     void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
     size_t refused_size;    /* there is none */
+    struct bundle bundle;   /* messages that go out together, by the end of the step at the latest */
 };
 
 /* One thread that steps states. */
@@ -93,6 +95,7 @@ struct thread {
     volatile int pending;                   /* the slice is over, and the state not yet suspended */
     volatile int suspension;                /* WAITING or PREEMPTED, while it is passed up to the driver */
     volatile int blocked;                   /* resumers, from the driver to `current`, that can't yield */
+    int gathers;                            /* whether messages may wait for others: see `co_post` */
     struct resumer *resumers;               /* of `current`, the innermost first */
     size_t position_length;                 /* 0 as long as it isn't known where this step was ended */
     char position[PATH_MAX + 16];
@@ -117,6 +120,8 @@ enum { TICK = SIGURG };
 static const nanoseconds RETRY = 1000000;
 /* The longest time without a tick: how late a stop is noticed, or that somebody has become ready. */
 static const nanoseconds POLL = 10000000;
+/* How long messages that were gathered wait for the step to end by itself. */
+static const nanoseconds GATHERED_FOR = 1000000;
 /* Niceness: a tenth of the processor time of a thread that has not stepped back. sandbox/wall/seccomp.py knows it. */
 enum { LOW_PRIORITY = 10 };
 /* At most one part in so many of a thread's time goes to arming. */
@@ -148,6 +153,12 @@ static void step_back(struct state *st) {
     if (atomic_exchange_explicit(&st->steps_back, 0, memory_order_relaxed)) setpriority(PRIO_PROCESS, 0, LOW_PRIORITY);
 }
 
+/* Whether the step is to end because messages have been gathered and no more are coming. */
+static int must_send(const struct thread *me, nanoseconds now) {
+    const struct bundle *bundle = &me->state->bundle;
+    return bundle->length && now - bundle->since >= GATHERED_FOR;
+}
+
 static void tick(struct thread *me) {
     me->timer_at = 0;
     lua_State *co = me->current;
@@ -155,9 +166,10 @@ static void tick(struct thread *me) {
     step_back(me->state);
     nanoseconds now = clock_now();
     int stop = atomic_load_explicit(&me->state->stop, memory_order_relaxed);
-    if (!stop && now < me->deadline) {
-        set_timer(me, me->deadline < now + POLL ? me->deadline : now + POLL);
-    } else if (!stop && !*me->wanted) {
+    if (!stop && !must_send(me, now) && now < me->deadline) {
+        nanoseconds next = me->state->bundle.length ? GATHERED_FOR : POLL;
+        set_timer(me, me->deadline < now + next ? me->deadline : now + next);
+    } else if (!stop && !must_send(me, now) && !*me->wanted) {
         nanoseconds over = now - me->deadline;
         set_timer(me, now + (over < RETRY ? RETRY : over < POLL ? over : POLL));
     } else {
@@ -242,7 +254,7 @@ static void count_hook(lua_State *L, lua_Debug *event) {
     }
     lua_sethook(L, NULL, 0, 0);
     if (!me->pending || me->blocked) return;  /* if blocked, the resumer that can't yield arms itself when it is back */
-    if (!*me->wanted) {
+    if (!*me->wanted && !me->state->bundle.length) {
         me->pending = 0;
         return;
     }
@@ -438,6 +450,23 @@ static int co_suspend(lua_State *L) {
     return lua_yieldk(L, 0, 0, suspend_more);
 }
 
+/* post(to, message): whether the message to the parent (0) or a child was taken, to go out together with others. If not,
+** it is for the caller to send it, which sends those first. A state whose slices never end gathers nothing, nor does one
+** that can't be suspended here: nobody could say when what was gathered goes out. */
+static int co_post(lua_State *L) {
+    struct thread *me = stepping(L);
+    struct bundle *bundle = &me->state->bundle;
+    size_t size;
+    const char *message = lua_tolstring(L, 2, &size);
+    nanoseconds now = clock_now();
+    int taken = message != NULL && me->gathers && !me->blocked && lua_isyieldable(L) &&
+                bundle_add(bundle, lua_tointegerx(L, 1, NULL), message, size, now);
+    if (taken && bundle->since == now && (me->timer_at == 0 || me->timer_at > now + GATHERED_FOR))
+        set_timer(me, now + GATHERED_FOR);
+    lua_pushboolean(L, taken);
+    return 1;
+}
+
 /* Ends the state before the next instruction of L, whatever it is inside of. */
 static int co_leave(lua_State *L) {
     struct thread *me = stepping(L);
@@ -525,13 +554,13 @@ int make_room(lua_State *L, double size) {
 __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
-        {"leave", co_leave}, {"position", co_position},
+        {"leave", co_leave}, {"position", co_position}, {"post", co_post},
     };
     void *unused;
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
     struct state *st = calloc(1, sizeof *st);
     if (st == NULL) return luaL_error(L, "not enough memory");
-    lua_createtable(L, 0, 13);
+    lua_createtable(L, 0, 14);
     st->home = L;
     st->limit = st->alarm = SIZE_MAX;
     st->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
@@ -610,6 +639,7 @@ static enum outcome step(struct thread *me, struct state *st, nanoseconds slice,
     me->deadline = now + (slice ? slice : POLL);
     me->first_tick = now + (slice && slice < POLL ? slice : POLL);
     me->pending = me->suspension = me->blocked = 0;
+    me->gathers = slice != 0;
     me->resumers = NULL;
     me->position_length = 0;
     lua_pushcclosure(st->home, drive, 0);
@@ -651,6 +681,7 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 
 static PyObject *stepper_close(Stepper *me, PyObject *unused) {
     (void)unused;
+    if (me->state != NULL) bundle_end(&me->state->bundle);
     me->state = NULL;
     Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
@@ -658,6 +689,7 @@ static PyObject *stepper_close(Stepper *me, PyObject *unused) {
 }
 
 static void stepper_dealloc(Stepper *me) {
+    if (me->state != NULL) bundle_end(&me->state->bundle);
     Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     Py_TYPE(me)->tp_free((PyObject *)me);
@@ -705,6 +737,25 @@ static PyObject *stepper_step_back(Stepper *me, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static PyObject *stepper_gather(Stepper *me, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2) return PyErr_Format(PyExc_TypeError, "gather(to, room)");
+    long long to = PyLong_AsLongLong(args[0]);
+    Py_ssize_t room = PyLong_AsSsize_t(args[1]);
+    if (PyErr_Occurred()) return NULL;
+    if (me->state != NULL && !me->state->bundle.length)
+        bundle_begin(&me->state->bundle, to, room > 0 ? (size_t)room : 0, clock_now());
+    Py_RETURN_NONE;
+}
+
+static PyObject *stepper_gathered(Stepper *me, PyObject *unused) {
+    (void)unused;
+    if (me->state == NULL || !me->state->bundle.length) Py_RETURN_NONE;
+    struct bundle *bundle = &me->state->bundle;
+    PyObject *taken = Py_BuildValue("(Ly#)", bundle->to, bundle->bytes, (Py_ssize_t)bundle->length);
+    if (taken != NULL) bundle_end(bundle);
+    return taken;
+}
+
 static PyObject *stepper_problem(Stepper *me, PyObject *unused) {
     lua_State *main = me->state ? me->state->main : NULL;
     size_t length;
@@ -728,6 +779,8 @@ static PyMethodDef stepper_methods[] = {
     {"step", (PyCFunction)(void (*)(void))stepper_step, METH_FASTCALL, NULL},
     {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
     {"step_back", (PyCFunction)stepper_step_back, METH_NOARGS, NULL},
+    {"gather", (PyCFunction)(void (*)(void))stepper_gather, METH_FASTCALL, NULL},
+    {"gathered", (PyCFunction)stepper_gathered, METH_NOARGS, NULL},
     {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
     {"where", (PyCFunction)stepper_where, METH_NOARGS, NULL},
     {"close", (PyCFunction)stepper_close, METH_NOARGS, NULL},

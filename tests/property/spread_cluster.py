@@ -271,7 +271,7 @@ class Cluster(Laws):
     def message(self, pick, host, state):
         for _ in range(pick.number(1, 4)):
             payload = self.payload(pick)
-            if not host.machine.message(state, payload):
+            if host.machine.message(state, payload) is None:
                 self.wait_mostly(pick, host, state, OutboxHasRoom(len(payload)))
                 break
             self.outboxes[state.id].sent.append(payload)
@@ -280,7 +280,7 @@ class Cluster(Laws):
     def send(self, pick, host, state):
         for child in self.some_children(pick, state)[:1] * pick.number(1, 4):
             payload = self.payload(pick)
-            if not host.machine.send(state, child, payload):
+            if host.machine.send(state, child, payload) is None:
                 self.wait_mostly(pick, host, state, InboxHasRoom(child, len(payload)))
                 break
             if child in self.inboxes:

@@ -157,10 +157,12 @@ class AnyEvents(RuleBasedStateMachine):
         for _ in range(times):
             payload = self.payload()
             somebody_listens = state.parent is not None
-            if not self.machine.message(state, payload):
+            room = self.machine.message(state, payload)
+            if room is None:
                 if patient:
                     self.stepped(state, Waiting(OutboxHasRoom(SIZE)))
                 return
+            assert not room or state.outbox.fits(room)
             if somebody_listens:
                 self.outboxes[state.id].sent.append(payload)
 
@@ -171,10 +173,12 @@ class AnyEvents(RuleBasedStateMachine):
         for child in self.some_children(data, state) * times:
             payload = self.payload()
             somebody_listens = self.machine.is_running(state, child)
-            if not self.machine.send(state, child, payload):
+            room = self.machine.send(state, child, payload)
+            if room is None:
                 if patient:
                     self.stepped(state, Waiting(InboxHasRoom(child, SIZE)))
                 return
+            assert not room or self.machine.states[child].inbox.fits(room)
             if somebody_listens:
                 self.inboxes[child].sent.append(payload)
 

@@ -32,6 +32,7 @@ class FakePort:
         self.outbox_full = False
         self.full = set()  # children whose inbox is full
         self.sent = []
+        self.room = 0  # that is told to who has sent: so nothing is gathered unless a test sets it
         self.children = {}
         self.items = {}  # child -> deque of payloads and failures
         self.dead = set()
@@ -61,9 +62,10 @@ class FakePort:
         return child
 
     def message(self, payload):
-        if not self.outbox_full:
-            self.outbox.append(payload)
-        return not self.outbox_full
+        if self.outbox_full:
+            return None
+        self.outbox.append(payload)
+        return self.room
 
     def _own(self, child):
         if child not in self.children or child in self.released:
@@ -72,9 +74,9 @@ class FakePort:
 
     def send(self, child, payload):
         if self._own(child) in self.full:
-            return False
+            return None
         self.sent.append((child, payload))
-        return True
+        return self.room
 
     def receive(self, children):
         queues = [self.items[self._own(child)] for child in children]

@@ -84,11 +84,11 @@ class Script:
         return payload
 
     def message(self, payload):
-        while not self.port.message(payload):
+        while self.port.message(payload) is None:
             yield Waiting(OutboxHasRoom(len(payload)))
 
     def send(self, child, payload):
-        while not self.port.send(child, payload):
+        while self.port.send(child, payload) is None:
             yield Waiting(InboxHasRoom(child, len(payload)))
 
     def receive(self, *children):

@@ -189,7 +189,7 @@ def test_a_parent_that_waits_for_room_when_its_child_is_given_away_hears_of_it(m
     hosts = make_hosts(2, messages=8)
     child = hosts.create(1, hosts.root)
     for _ in range(8):
-        assert hosts[1].send(hosts.root, child, b"1234")
+        assert hosts[1].send(hosts.root, child, b"1234") is not None
     hosts[1].stepped(hosts.root, Waiting(InboxHasRoom(child, 4)))
     state = hosts.give(1, 2)
     hosts[2].peek(state)

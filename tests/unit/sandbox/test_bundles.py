@@ -1,0 +1,262 @@
+"""Messages that go out together: none is lost, doubled or out of order, and none waits for long."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luspool.sandbox import codec
+from luspool.sandbox.preemption import mechanism
+from luspool.scheduler.protocol import Ended, Failure, Preempted, Returned, Slice, Waiting
+
+from .conftest import FakePort
+
+only_native = pytest.mark.skipif(
+    mechanism().library is None, reason="2026-11: without the native module each message goes by itself"
+)
+HEAD = 0xB5
+FREE = Slice(10_000_000, bytearray(1))
+"""A slice that nobody else wants."""
+WAITING_FOR_A_CHILD = "local w = worker.create('/x') "
+OPENS = {"held": ("load", "fs:read")}
+
+
+def messages(payloads):
+    """What is in these, taken out of their bundles."""
+    found = []
+    for payload in payloads:
+        if payload[0] != HEAD:
+            found += codec.decode(payload)
+            continue
+        rest = payload[1:]
+        while rest:
+            size = int.from_bytes(rest[:4], "little")
+            found += codec.decode(rest[4 : 4 + size])
+            rest = rest[4 + size :]
+    return found
+
+
+def bundle(*values):
+    encoded = [codec.encode(value, what=1) for value in values]
+    return bytes([HEAD]) + b"".join(len(one).to_bytes(4, "little") + one for one in encoded)
+
+
+def last_step(script):
+    """The result of the first step that does not end by a preemption: where a thread has to wait for its processor for
+    long, what was gathered may end a step anywhere."""
+    while (result := script.state.step(FREE)) == Preempted():
+        pass
+    return result
+
+
+@pytest.fixture
+def sender(lus):
+    """A worker whose outbox has room for so many bytes more."""
+
+    def make(source, room=1 << 20, **options):
+        script = lus(source, is_worker=True, **options)
+        script.port.room = room
+        return script
+
+    return make
+
+
+@only_native
+def test_what_is_sent_in_a_row_goes_out_together(sender):
+    script = sender("for i = 1, 1000 do worker.message(i) end")
+    assert last_step(script) == Ended(Returned())
+    assert messages(script.port.outbox) == list(range(1, 1001))
+    assert len(script.port.outbox) < 500
+    assert script.port.outbox[0][0] != HEAD  # the first waits for nobody
+
+
+@only_native
+def test_what_was_gathered_goes_out_although_the_state_computes_on(sender):
+    script = sender("for i = 1, 100 do worker.message(i) end while true do end")
+    while len(messages(script.port.outbox)) < 100:
+        assert script.state.step(FREE) == Preempted()
+    assert messages(script.port.outbox) == list(range(1, 101))
+
+
+ENDS = {
+    "an error": "error('over')",
+    "no memory": "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(i) end",
+    "an exit": "os.exit(3)",
+    "an exit out of a coroutine": "coroutine.wrap(function() os.exit(3) end)()",
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_was_sent_before_an_end_is_sent(sender, name):
+    script = sender(f"for i = 1, 50 do worker.message(i) end {ENDS[name]}", limits={"memory": 4 << 20})
+    assert isinstance(last_step(script), Ended)
+    assert messages(script.port.outbox) == list(range(1, 51))
+
+
+def test_what_was_sent_before_the_state_was_stopped_is_sent(sender):
+    script = sender("for i = 1, 50 do worker.message(i) end print() while true do end")
+    assert script.end_when_stopped().kind == "stopped"
+    assert messages(script.port.outbox) == list(range(1, 51))
+
+
+def test_what_was_sent_before_a_wait_is_sent(sender):
+    script = sender("for i = 1, 50 do worker.message(i) end worker.peek()")
+    assert isinstance(last_step(script), Waiting)
+    assert messages(script.port.outbox) == list(range(1, 51))
+
+
+@pytest.mark.parametrize("room", [0, 1, 10, 100, 1000, 5000])
+def test_no_more_is_gathered_than_there_is_room_for(sender, room):
+    script = sender("for i = 1, 1000 do worker.message(('x'):rep(i)) end", room=room)
+    last_step(script)
+    assert messages(script.port.outbox) == ["x" * i for i in range(1, 1001)]
+    assert all(len(payload) <= room for payload in script.port.outbox if payload[0] == HEAD)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "local t = {} for i = 1, 50 do t[i] = i end local n = 0 "
+        "table.sort(t, function(a, b) n = n + 1 if n <= 50 then worker.message(n) end return a < b end)",
+        "local n = 0 ;(('x'):rep(50)):gsub('.', function() n = n + 1 worker.message(n) end)",
+    ],
+)
+def test_where_lua_cannot_suspend_each_goes_by_itself(sender, source):
+    script = sender(source)
+    last_step(script)
+    assert messages(script.port.outbox) == list(range(1, 51))
+    assert all(payload[0] != HEAD for payload in script.port.outbox)
+
+
+def test_a_state_that_is_never_interrupted_gathers_nothing(sender):
+    script = sender("for i = 1, 50 do worker.message(i) end")
+    assert script.end() == Returned()
+    assert messages(script.port.outbox) == list(range(1, 51))
+    assert len(script.port.outbox) == 50
+
+
+def test_each_child_gets_what_it_was_sent(lus):
+    script = lus(
+        "local ws = {} for i = 1, 3 do ws[i] = worker.create('/x') end "
+        "for i = 1, 90 do worker.send(ws[i % 7 % 3 + 1], i) worker.send(ws[2], -i) end",
+        **OPENS,
+    )
+    script.port.room = 1 << 20
+    last_step(script)
+    for child in (1, 2, 3):
+        expected = []
+        for i in range(1, 91):
+            expected += [i] * (i % 7 % 3 + 1 == child) + [-i] * (child == 2)
+        assert messages(payload for to, payload in script.port.sent if to == child) == expected
+
+
+def test_a_worker_takes_one_message_after_the_other_out_of_a_bundle(lus):
+    script = lus("for i = 1, 5 do print(worker.peek()) end print(worker.peek())", is_worker=True)
+    script.port.inbox += [bundle(1, None, "two"), codec.encode(3, what=1), bundle({})]
+    script.waits_for()
+    assert script.port.lines[:4] == ["1", "nil", "two", "3"]
+    assert script.port.lines[4].startswith("table: ")
+
+
+RECEIVED = {
+    "one worker": (
+        "for i = 1, 4 do print(worker.receive(a)) end",
+        {1: [bundle(1, None, 2), codec.encode(3, what=1)]},
+        ["1", "nil", "2", "3"],
+    ),
+    "one has begun a bundle, the other has one message": (
+        "print(worker.receive(a)) print(worker.receive(a, b)) print(worker.receive(b, a))",
+        {1: [bundle(1, 2, 3)], 2: [codec.encode("b", what=1)]},
+        ["1", "2\tb", "nil\t3"],
+    ),
+    "nil is a message": (
+        "print(worker.receive(a, b)) print(worker.receive(a, b))",
+        {1: [bundle(None, 1)], 2: [bundle(None, 2)]},
+        ["nil\tnil", "1\t2"],
+    ),
+    "one is named twice": (
+        "print(worker.receive(a, a)) print(worker.receive(a, a, a))",
+        {1: [bundle(1, 2, 3), bundle(4, 5)]},
+        ["1\t2", "3\t4\t5"],
+    ),
+    "one is named twice, and has single messages": (
+        "print(worker.receive(a, a, a))",
+        {1: [codec.encode(1, what=1), bundle(2, 3)]},
+        ["1\t2\t3"],
+    ),
+    "an error goes first, and leaves the bundle": (
+        "print(worker.receive(a)) print(pcall(worker.receive, a, b)) print(worker.receive(a, b))",
+        {1: [bundle(1, 2)], 2: [Failure("error", codec.encode("bad"), "bad", "", "x")]},
+        ["1", "false\tbad", "2\tnil"],
+    ),
+    "an error comes after the bundle": (
+        "for i = 1, 3 do print(pcall(worker.receive, a)) end",
+        {1: [bundle(1, 2), Failure("error", codec.encode("bad"), "bad", "", "x")]},
+        ["true\t1", "true\t2", "false\tbad"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECEIVED)
+def test_a_parent_takes_messages_out_of_bundles(lus, name):
+    source, items, expected = RECEIVED[name]
+    script = lus(f"local a, b = worker.create('/x'), worker.create('/x') {source}", **OPENS)
+    create = script.port.create
+
+    def filled(*arguments):
+        child = create(*arguments)
+        script.port.items[child] += items.get(child, ())
+        return child
+
+    script.port.create = filled
+    assert script.end() == Returned()
+    script.state.close()
+    assert script.port.lines == expected
+
+
+BROKEN = {
+    "nothing in it": bytes([HEAD]),
+    "half a length": bytes([HEAD, 1, 0]),
+    "less than its length": bytes([HEAD, 9, 0, 0, 0, 1]),
+    "a length beyond all": bytes([HEAD, 255, 255, 255, 255]),
+    "a bundle in it": bytes([HEAD, 1, 0, 0, 0, HEAD]),
+    "no message in it": bytes([HEAD, 0, 0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_bundle_is_an_error_once(lus, name):
+    worker = lus("print((pcall(worker.peek))) print(worker.peek())", is_worker=True)
+    worker.port.inbox += [BROKEN[name], codec.encode("next", what=1)]
+    assert worker.end() == Returned()
+    worker.state.close()
+    assert worker.port.lines == ["false", "next"]
+    parent = lus(f"{WAITING_FOR_A_CHILD} print((pcall(worker.receive, w))) print(worker.receive(w))", **OPENS)
+    create = parent.port.create
+
+    def filled(*arguments):
+        child = create(*arguments)
+        parent.port.items[child] += [BROKEN[name], codec.encode("next", what=1)]
+        return child
+
+    parent.port.create = filled
+    assert parent.end() == Returned()
+    parent.state.close()
+    assert parent.port.lines == ["false", "next"]
+
+
+@settings(max_examples=60)
+@given(sizes=st.lists(st.integers(0, 5000), max_size=60), room=st.integers(0, 10_000), busy=st.integers(0, 2000))
+def test_any_row_of_messages_arrives(sandbox, sizes, room, busy):
+    from .conftest import Script  # noqa: PLC0415  beside the fixture, which can't be used with examples
+
+    source = (
+        f"for i, size in ipairs {{ {', '.join(map(str, sizes))} }} do "
+        f"worker.message(i .. ('x'):rep(size)) for k = 1, {busy} * (i % 3) do end end"
+    )
+    script = Script(sandbox, source, {"port": FakePort(is_worker=True)})
+    script.port.room = room
+    try:
+        last_step(script)
+    finally:
+        script.state.close()
+    assert messages(script.port.outbox) == [f"{i + 1}{'x' * size}" for i, size in enumerate(sizes)]
