@@ -125,7 +125,7 @@ class Door:
         return self.stop.requested or self.outcome is not None or self.fault is not None
 
     def gather(self, to: StateId, room: int) -> None:
-        """A message was sent to the parent (0) or a child, which has room for more: those that follow may be gathered."""
+        """A message was sent to the parent (0) or a child, which has this room for more: they may be gathered."""
         if self.gatherer is not None and room:
             self.gatherer.gather(to, room)
 

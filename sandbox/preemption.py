@@ -66,8 +66,8 @@ class Stepper(Protocol):
 
 
 class Gatherer(Protocol):
-    """Messages of a state that go out together, in a *bundle* (docs/messages.md). For the thread of a step, in it and at
-    its end."""
+    """Messages of a state that go out together, in a *bundle* (docs/messages.md). For the thread of a step, in it and
+    at its end."""
 
     def gather(self, to: StateId, room: int, /) -> None:
         """A message was sent to the parent (0) or a child; a bundle of `room` bytes will be taken after it for sure."""

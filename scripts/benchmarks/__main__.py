@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import figures
-from measure import FailedError, Result, measure
+from measure import FailedError, Result, Slope, Work, measure
 from works import GROUPS, Peers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,17 +23,30 @@ def _peer(text: str) -> tuple[str, tuple[str, ...]]:
     return name, words
 
 
+def _shorten(work: Work) -> None:
+    for contender in work.contenders:
+        if isinstance(contender.sample, Slope):
+            contender.sample.shorten()
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("groups", metavar="[GROUP]...", nargs=-1, type=click.Choice(list(GROUPS)))
 @click.option("--rounds", metavar="N", default=7, show_default=True, type=click.IntRange(1), help="Samples of each.")
 @click.option("--json", "as_json", is_flag=True, help="Print every sample as JSON.")
 @click.option("--peer", "peers", metavar="NAME=COMMAND", multiple=True, help="One more that runs the Lus programs.")
+@click.option("--smoke", is_flag=True, help="Only see whether everything runs: the figures are worth nothing.")
 @click.option("--only", metavar="TEXT", default="", help="Only works whose name has this in it.")
 @click.option(
     "--plots", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Draw a PNG and an SVG per group."
 )
 def main(  # noqa: PLR0913, PLR0917  the options of a command
-    groups: tuple[str, ...], rounds: int, as_json: bool, peers: tuple[str, ...], only: str, plots: Path | None
+    groups: tuple[str, ...],
+    rounds: int,
+    as_json: bool,
+    peers: tuple[str, ...],
+    smoke: bool,
+    only: str,
+    plots: Path | None,
 ) -> None:
     """Measure luspool beside others that do the same: all groups, or those named.
 
@@ -45,6 +58,8 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     many        1,000 workers that pass a token, 100,000 that wait
     scaling     work for one processor, and for two
     start       a program that prints a line
+    costs       what the audit log, walls and slices cost
+    growth      costs that grow with sizes and numbers
 
     What is shown is what one operation costs: the median, the least and the greatest. In each round everybody has a
     turn, and is compared with the others of that round. Who is not installed is left out.
@@ -59,10 +74,14 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
         for work in of_group:
             if only not in work.name:
                 continue
+            if smoke:
+                _shorten(work)
             result = measure(work, rounds, lambda text: click.echo(text, err=True))
             results[name].append(result)
             if not as_json:
                 click.echo("\n".join(figures.table(result)))
+        if not as_json and (lines := figures.growth(results[name])):
+            click.echo("\n".join(lines))
     if as_json:
         click.echo(json.dumps(figures.as_data(results), indent=1))
     else:

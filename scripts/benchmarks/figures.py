@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measure import Goal, Result, Work
+from measure import Goal, Result, Work, exponents
 
 import luspool
 
@@ -62,6 +62,16 @@ def table(result: Result) -> list[str]:
     for goal in work.goals:
         if (line := _reached(result, goal)) is not None:
             lines.append(f"  {line}")
+    return lines
+
+
+def growth(results: Sequence[Result]) -> list[str]:
+    """For people: how the costs of series grow."""
+    lines = []
+    for series in dict.fromkeys(result.work.series for result in results if result.work.series):
+        of_series = [result for result in results if result.work.series == series]
+        for name, exponent in exponents(of_series).items():
+            lines.append(f"{series}: the cost for {name} grows with its power of {exponent:.2f}")
     return lines
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypedDict
 
 NUMBER: Final = "{n}"
 """In a command: how many operations it is to do."""
@@ -19,6 +20,9 @@ LONG_ENOUGH_TIMES: Final = 3.0
 TOO_LONG_SECONDS: Final = 120.0
 _GROWTH_MOST: Final = 8
 """The number of operations grows by this factor at most from one trial to the next."""
+
+
+Measure = Literal["wall", "processor", "memory"]
 
 
 class FailedError(Exception):
@@ -63,10 +67,12 @@ class Command:
 
     command: Sequence[str]
     folder: str
-    of: Literal["wall", "processor", "memory"] = "wall"
+    of: Measure = "wall"
+    per: int = 1
+    """What it does: the cost is shared among so many."""
 
     def __call__(self) -> float:
-        return float(getattr(cost_of(self.command, self.folder), self.of))
+        return float(getattr(cost_of(self.command, self.folder), self.of)) / self.per
 
 
 @dataclass
@@ -79,7 +85,7 @@ class Slope:
 
     command: Sequence[str]
     folder: str
-    of: Literal["wall", "processor", "memory"] = "wall"
+    of: Measure = "wall"
     first: int = 1
     """The few operations."""
     per: int = 1
@@ -92,6 +98,10 @@ class Slope:
             self.many = self._enough()
         few, many = self._cost(self.first), self._cost(self.many)
         return (many - few) / (self.many - self.first) / self.per
+
+    def shorten(self) -> None:
+        """Do next to nothing from now on: what comes out says nothing."""
+        self.first, self.many = 1, 2
 
     def _cost(self, number: int) -> float:
         return float(getattr(cost_of(self._numbered(number), self.folder), self.of))
@@ -108,6 +118,15 @@ class Slope:
                 return number
             missing = asked / max(wall - few, asked / _GROWTH_MOST)
             number = int(number * min(_GROWTH_MOST, max(2.0, 1.3 * missing)))
+
+
+class Shape(TypedDict, total=False):
+    """The fields of a `Slope` beside its command."""
+
+    of: Measure
+    first: int
+    per: int
+    many: int
 
 
 Sampler = Callable[[], float]
@@ -139,6 +158,22 @@ class Work:
     contenders: Sequence[Contender]
     goals: Sequence[Goal] = ()
     unit: Literal["s", "B"] = "s"
+    series: str = ""
+    """What grows, where this is one of several works that differ in how much there is of it: `amount`."""
+    amount: float = 0.0
+
+
+def exponents(results: Sequence[Result]) -> dict[str, float]:
+    """By contender: with which power of the amount the cost grows, in works of one series. A straight line through the
+    logarithms, so 1 is proportional and 0 constant."""
+    found = {}
+    for name in results[0].samples:
+        of_it = [one for one in results if one.samples.get(name)]
+        costs = [statistics.median(one.samples[name]) for one in of_it]
+        if len(costs) > 1 and min(costs) > 0:
+            amounts = [math.log(one.work.amount) for one in of_it]
+            found[name] = statistics.linear_regression(amounts, [math.log(cost) for cost in costs]).slope
+    return found
 
 
 @dataclass

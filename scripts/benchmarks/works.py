@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
-from measure import NUMBER, Command, Contender, Goal, Sampler, Slope, Work
+from measure import NUMBER, Command, Contender, Goal, Measure, Sampler, Shape, Slope, Work
 
 HERE: Final = Path(__file__).resolve().parent
 LUA: Final = str(HERE / "lua")
@@ -25,6 +25,9 @@ _UNLIMITED: Final = tuple(
 )
 _RUN: Final = (LUSPOOL, "run", "-q", "-P", "load", "-P", "fs:read=.", "--depth", "2000", *_UNLIMITED)
 _ACROSS: Final = ("--hosts", "2", "--threads", "1", "--placement", "spread")
+
+PROCESSOR: Final[Measure] = "processor"
+MEMORY: Final[Measure] = "memory"
 
 OURS: Final = "luspool"
 ACROSS: Final = "luspool, 2 hosts"
@@ -43,12 +46,9 @@ class Peers:
     missing: dict[str, str] = field(default_factory=dict)
     """By executable: how to install what was not found. Filled while works are made."""
 
-    def lus(self, program: str, *arguments: str, first: int = 1, per: int = 1) -> list[Contender]:
-        """Those added, with a program of the directory `lua`."""
-        return [
-            Contender(name, Slope((*command, program, *arguments), LUA, first=first, per=per))
-            for name, command in self.added.items()
-        ]
+    def lus(self, *program: str, **shape: Unpack[Shape]) -> list[Contender]:
+        """Those added, with a program of the directory `lua` and its arguments."""
+        return [Contender(name, Slope((*command, *program), LUA, **shape)) for name, command in self.added.items()]
 
     def installed(self, executable: str, install: str, name: str, sampler: Callable[[], Sampler]) -> list[Contender]:
         """A contender that needs something, if that is there."""
@@ -61,10 +61,10 @@ class Peers:
         command = ("node", str(HERE / "node" / "peer.mjs"), work, *arguments)
         return self.installed("node", "apt install nodejs", "Node worker_threads", lambda: Slope(command, LUA))
 
-    def erlang(self, work: str, *arguments: str, per: int = 1, first: int = 1) -> list[Contender]:
+    def erlang(self, *work: str, **shape: Unpack[Shape]) -> list[Contender]:
         def sampler() -> Sampler:
             flags = ("-noshell", "+P", "1000000", "-pa", _erlang_folder(), "-run", "peer", "main")
-            return Slope(("erl", *flags, work, *arguments), LUA, per=per, first=first)
+            return Slope(("erl", *flags, *work), LUA, **shape)
 
         return self.installed("erl", "apt install erlang-base", "Erlang", sampler)
 
@@ -72,23 +72,28 @@ class Peers:
 @cache
 def _erlang_folder() -> str:
     """Where the compiled program is."""
-    folder = tempfile.TemporaryDirectory(prefix="luspool-bench-")
-    _kept.append(folder)
-    subprocess.run(["erlc", "-o", folder.name, str(HERE / "erlang" / "peer.erl")], check=True)
-    return folder.name
+    folder = temporary_folder()
+    subprocess.run(["erlc", "-o", folder, str(HERE / "erlang" / "peer.erl")], check=True)
+    return folder
 
 
 _kept: Final[list[tempfile.TemporaryDirectory[str]]] = []
-"""Removed when the program ends."""
 
 
-def luspool(program: str, *arguments: str, flags: Sequence[str] = (), first: int = 1, per: int = 1) -> Slope:
-    """A program of the directory `lua` under `luspool run`."""
-    return Slope((*_RUN, *flags, program, *arguments), LUA, first=first, per=per)
+def luspool(*program: str, flags: Sequence[str] = (), **shape: Unpack[Shape]) -> Slope:
+    """A program of the directory `lua` and its arguments, under `luspool run`. `shape` as of `Slope`."""
+    return Slope((*_RUN, *flags, *program), LUA, **shape)
 
 
-def python(program: str, *arguments: str) -> Slope:
-    return Slope((sys.executable, str(HERE / "python" / program), *arguments), LUA)
+def python(program: str, *arguments: str, **shape: Unpack[Shape]) -> Slope:
+    """A program of the directory `python`."""
+    return Slope((sys.executable, str(HERE / "python" / program), *arguments), LUA, **shape)
+
+
+def temporary_folder() -> str:
+    """One that is removed when the program ends."""
+    _kept.append(tempfile.TemporaryDirectory(prefix="luspool-bench-"))
+    return _kept[-1].name
 
 
 # --- the groups ------------------------------------------------------------------------------------------------------
@@ -99,14 +104,17 @@ def cpu(peers: Peers) -> list[Work]:
     works = []
     for name in ("loop", "fib", "sieve", "nbody", "strings", "tables", "methods"):
         program = f"{name}.lua"
-        ours = luspool(program, NUMBER)
-        bare = python("bare.py", program, NUMBER)
-        ours.of = bare.of = "processor"
-        contenders = [Contender(OURS, ours), Contender(BARE, bare), *peers.lus(program, NUMBER)]
+        contenders = [
+            Contender(OURS, luspool(program, NUMBER, of=PROCESSOR)),
+            Contender(BARE, python("bare.py", program, NUMBER, of=PROCESSOR)),
+            *peers.lus(program, NUMBER, of=PROCESSOR),
+        ]
         works.append(Work(name, contenders, [Goal(OURS, BARE, 0.97)]))
-    catch, pcall = luspool("catch.lus", NUMBER), python("bare.py", "pcall.lua", NUMBER)
-    catch.of = pcall.of = "processor"
-    contenders = [Contender(OURS, catch), Contender("bare lupa's pcall", pcall), *peers.lus("catch.lus", NUMBER)]
+    contenders = [
+        Contender(OURS, luspool("catch.lus", NUMBER, of=PROCESSOR)),
+        Contender("bare lupa's pcall", python("bare.py", "pcall.lua", NUMBER, of=PROCESSOR)),
+        *peers.lus("catch.lus", NUMBER, of=PROCESSOR),
+    ]
     works.append(Work("catch", contenders, [Goal(OURS, "bare lupa's pcall", 0.5)]))
     return works
 
@@ -192,13 +200,12 @@ def many(peers: Peers) -> list[Work]:
     ]
     works = [Work("a hop through 1,000 workers", ring)]
     for number in (10_000, 100_000):
+        shape: Shape = {"of": MEMORY, "first": number // 10, "many": number}
         waiting = [
-            Contender(OURS, luspool("waiting.lus", NUMBER, first=number // 10)),
-            *peers.erlang("waiting", NUMBER, first=number // 10),
-            *peers.lus("waiting.lus", NUMBER, first=number // 10),
+            Contender(OURS, luspool("waiting.lus", NUMBER, **shape)),
+            *peers.erlang("waiting", NUMBER, **shape),
+            *peers.lus("waiting.lus", NUMBER, **shape),
         ]
-        for contender in waiting:
-            contender.sample.of, contender.sample.many = "memory", number
         works.append(Work(f"a waiting worker of {number:,}", waiting, [Goal(OURS, most=64 * 1024)], unit="B"))
     return works
 
@@ -212,17 +219,12 @@ def scaling(peers: Peers) -> list[Work]:
             Contender(OURS, luspool("scaling.lus", *arguments, per=workers)),
             Contender("luspool, 2 hosts", luspool("scaling.lus", *arguments, flags=_ACROSS, per=workers)),
             Contender(ONE_THREAD, luspool("scaling.lus", *arguments, flags=("--threads", "1"), per=workers)),
-            Contender("ProcessPoolExecutor", _per(python("pool.py", *arguments), workers)),
+            Contender("ProcessPoolExecutor", python("pool.py", *arguments, per=workers)),
             *peers.lus("scaling.lus", *arguments, per=workers),
         ]
         goals = [Goal(OURS, ONE_THREAD, 1.9)] if workers == 2 else []
         works.append(Work(f"{workers} that compute, a share", contenders, goals))
     return works
-
-
-def _per(slope: Slope, per: int) -> Slope:
-    slope.per = per
-    return slope
 
 
 def start(peers: Peers) -> list[Work]:
@@ -236,6 +238,60 @@ def start(peers: Peers) -> list[Work]:
     return [Work("hello", contenders, [Goal(OURS, "python -c pass", 0.2)])]
 
 
+def costs(_: Peers) -> list[Work]:
+    """What luspool's own services cost a program."""
+    files = temporary_folder()
+    for number in range(1, 10_001):
+        Path(files, str(number)).touch()
+    opens = ("-P", f"fs:read={files}", "opens.lus", files)
+    log = str(Path(temporary_folder(), "audit.jsonl"))
+    loop = ("loop.lua", "500")
+    talk = ("one_way.lus", "50000", "table")
+
+    def of(name: str, program: Sequence[str], most: float, **ways: Sequence[str]) -> Work:
+        """`ways` are flags by name, the first of them without what is to cost no more than `most` times as much."""
+        contenders = [
+            Contender(way.replace("_", " "), Command((*_RUN, *flags, *program), LUA, PROCESSOR))
+            for way, flags in ways.items()
+        ]
+        without, *others = contenders
+        return Work(name, contenders, [Goal(one.name, without.name, 1 / most) for one in others])
+
+    return [
+        of("10,000 files, audited", opens, 1.05, without=(), with_a_log=("--audit", log)),
+        of("a loop, walled in", loop, 1.03, without=("--wall", "off"), with_walls=("--wall", "strict")),
+        of("messages, walled in", talk, 1.03, without=("--wall", "off"), with_walls=("--wall", "strict")),
+        of("a loop, in slices", loop, 1.03, without=("--slice", "0"), by_signals=()),
+        Work(
+            "a loop, counted",
+            [
+                Contender("by signals", Command((*_RUN, *loop), LUA, PROCESSOR)),
+                Contender("by a hook", Command(("env", "LUSPOOL_PREEMPTION=hook", *_RUN, *loop), LUA, PROCESSOR)),
+            ],
+        ),
+    ]
+
+
+def growth(peers: Peers) -> list[Work]:
+    """How costs grow with the size of messages, and with how many others there are."""
+    works = []
+    for size in (10, 1_000, 100_000, 1_000_000):
+        contenders = [
+            Contender(OURS, luspool("one_way.lus", NUMBER, str(size))),
+            Contender("multiprocessing.Queue", python("messages.py", "queue_one_way", NUMBER, str(size))),
+            *peers.lus("one_way.lus", NUMBER, str(size)),
+        ]
+        name = f"one way, strings of {size:,} bytes"
+        works.append(Work(name, contenders, series="the size of messages", amount=size))
+    for live in (10, 100, 1_000, 10_000):
+        contenders = [
+            Contender(OURS, luspool("create.lus", NUMBER, str(live))),
+            *peers.lus("create.lus", NUMBER, str(live)),
+        ]
+        works.append(Work(f"create beside {live:,}", contenders, series="the workers that live", amount=live))
+    return works
+
+
 GROUPS: Final[dict[str, Callable[[Peers], list[Work]]]] = {
     "cpu": cpu,
     "create": create,
@@ -244,4 +300,6 @@ GROUPS: Final[dict[str, Callable[[Peers], list[Work]]]] = {
     "many": many,
     "scaling": scaling,
     "start": start,
+    "costs": costs,
+    "growth": growth,
 }

@@ -1,0 +1,54 @@
+"""The benchmarks run, so that they can be relied on when somebody wants figures. What they say is not looked at."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks"
+GROUPS = ("cpu", "create", "one-way", "round-trip", "many", "scaling", "start", "costs", "growth")
+
+
+def bench(*options):
+    return subprocess.run([sys.executable, BENCHMARKS, *options], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_work_of_a_group_can_be_done_by_all_who_are_there(group):
+    done = bench(group, "--smoke", "--rounds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    works = json.loads(done.stdout)["groups"][group]
+    assert works
+    for work in works:
+        assert not work["failures"]
+        assert all(len(samples) == 1 for samples in work["samples"].values())
+        assert any(name.startswith(("luspool", "with", "by")) for name in work["samples"])
+
+
+def test_a_peer_takes_part_in_the_works_of_lus():
+    peer = f"me={sys.executable} -m luspool run -P load -P fs:read=."
+    done = bench("round-trip", "--smoke", "--rounds", "1", "--peer", peer)
+    assert done.returncode == 0, done.stderr
+    assert any(line.split()[0] == "me" for line in done.stdout.splitlines() if line.strip())
+
+
+def test_who_fails_takes_no_further_part_and_is_told():
+    done = bench("start", "--smoke", "--rounds", "2", "--peer", "broken=false")
+    assert done.returncode == 1
+    assert "hello: broken takes no further part: false hello.lus: exit status 1" in done.stderr
+    assert "python -c pass" in done.stdout
+
+
+@pytest.mark.parametrize("peer", ["lus", "=lus", "lus="])
+def test_a_peer_without_a_command_is_told(peer):
+    done = bench("start", "--peer", peer)
+    assert done.returncode == 2
+    assert "NAME=COMMAND" in done.stderr
+
+
+def test_there_is_a_test_for_every_group():
+    listed = bench("--help").stdout
+    assert all(f"\n  {group} " in listed for group in GROUPS)
+    assert listed.count("\n  ") - len(GROUPS) < 30
