@@ -12,7 +12,8 @@ import figures
 from measure import FailedError, Result, Slope, Work, measure
 from works import GROUPS, Peers
 
-ROOT = Path(__file__).resolve().parents[2]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+BEGIN, END = "<!-- bench: written by scripts/bench --write -->\n", "<!-- end of bench -->\n"
 
 
 def _peer(text: str) -> tuple[str, tuple[str, ...]]:
@@ -36,9 +37,7 @@ def _shorten(work: Work) -> None:
 @click.option("--peer", "peers", metavar="NAME=COMMAND", multiple=True, help="One more that runs the Lus programs.")
 @click.option("--smoke", is_flag=True, help="Only see whether everything runs: the figures are worth nothing.")
 @click.option("--only", metavar="TEXT", default="", help="Only works whose name has this in it.")
-@click.option(
-    "--plots", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Draw a PNG and an SVG per group."
-)
+@click.option("--write", is_flag=True, help="Write tables into docs/performance.md and pictures beside it.")
 def main(  # noqa: PLR0913, PLR0917  the options of a command
     groups: tuple[str, ...],
     rounds: int,
@@ -46,7 +45,7 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     peers: tuple[str, ...],
     smoke: bool,
     only: str,
-    plots: Path | None,
+    write: bool,
 ) -> None:
     """Measure luspool beside others that do the same: all groups, or those named.
 
@@ -57,6 +56,7 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     round-trip  a number to a worker and back
     many        1,000 workers that pass a token, 100,000 that wait
     scaling     work for one processor, and for two
+    fairness    messages beside endless loops
     start       a program that prints a line
     costs       what the audit log, walls and slices cost
     growth      costs that grow with sizes and numbers
@@ -86,10 +86,11 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
         click.echo(json.dumps(figures.as_data(results), indent=1))
     else:
         click.echo(", ".join(f"{name} {version}" for name, version in figures.versions().items()))
-    if plots is not None:
-        plots.mkdir(parents=True, exist_ok=True)
+    if write:
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}{figures.page(results, rounds)}{END}{rest.split(END)[1]}", encoding="utf-8")
         for name, of_group in results.items():
-            figures.draw(name, of_group, plots)
+            figures.draw(name, of_group, PAGE.parent)
     if any(result.failures for of_group in results.values() for result in of_group):
         raise click.ClickException("not everybody could be measured; see above")
 

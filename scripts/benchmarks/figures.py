@@ -65,6 +65,36 @@ def table(result: Result) -> list[str]:
     return lines
 
 
+def page(groups: Mapping[str, Sequence[Result]], rounds: int) -> str:
+    """For docs/performance.md: a picture and a list of what was reached for each group, in Markdown."""
+    lines = [", ".join(f"{name} {version}" for name, version in versions().items()) + f"; {rounds} rounds."]
+    for name, results in groups.items():
+        lines += ["", f"### {name}", "", f"![{name}](bench-{name}.svg)", ""]
+        lines += ["| work | who | median (least to greatest) | to reach |", "|---|---|---|---|"]
+        for result in results:
+            for who, samples in result.samples.items():
+                lines.append(
+                    f"| {result.work.name} | {who} | {spread(samples, result.work.unit)} | {_marks(result, who)} |"
+                )
+        lines += ["", *(f"- {line}" for line in growth(results))]
+    return "\n".join(lines) + "\n"
+
+
+def _marks(result: Result, ours: str) -> str:
+    """What `ours` is to reach in this work, and what it did."""
+    marks = []
+    for goal in result.work.goals:
+        figure = result.figure(goal)
+        if goal.ours != ours or figure is None:
+            continue
+        word = "" if result.is_reached(goal) else " **not**"
+        if goal.peer is None:
+            marks.append(f"{amount(goal.most, result.work.unit)} at most:{word} reached")
+        else:
+            marks.append(f"{goal.factor:.3g} times {goal.peer}:{word} reached, {figure:.2f}")
+    return "; ".join(marks)
+
+
 def growth(results: Sequence[Result]) -> list[str]:
     """For people: how the costs of series grow."""
     lines = []

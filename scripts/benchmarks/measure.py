@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
@@ -73,6 +74,21 @@ class Command:
 
     def __call__(self) -> float:
         return float(getattr(cost_of(self.command, self.folder), self.of)) / self.per
+
+
+@dataclass
+class Printed:
+    """A figure that a command measures by itself, and prints: a line of JSON, of which `key` is looked at."""
+
+    command: Sequence[str]
+    key: str
+
+    def __call__(self) -> float:
+        done = subprocess.run(self.command, capture_output=True, text=True, check=False)
+        try:
+            return float(json.loads(done.stdout)[self.key])
+        except (ValueError, LookupError, TypeError) as error:
+            raise FailedError(f"{' '.join(self.command)}: {done.stdout}{done.stderr} ({error!r})") from error
 
 
 @dataclass

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Unpack
 
-from measure import NUMBER, Command, Contender, Goal, Measure, Sampler, Shape, Slope, Work
+from measure import NUMBER, Command, Contender, Goal, Measure, Printed, Sampler, Shape, Slope, Work
 
 HERE: Final = Path(__file__).resolve().parent
 LUA: Final = str(HERE / "lua")
@@ -62,11 +62,15 @@ class Peers:
         return self.installed("node", "apt install nodejs", "Node worker_threads", lambda: Slope(command, LUA))
 
     def erlang(self, *work: str, **shape: Unpack[Shape]) -> list[Contender]:
-        def sampler() -> Sampler:
-            flags = ("-noshell", "+P", "1000000", "-pa", _erlang_folder(), "-run", "peer", "main")
-            return Slope(("erl", *flags, *work), LUA, **shape)
+        return self.installed(*_ERLANG, lambda: Slope((*_erlang("+P", "1000000"), *work), LUA, **shape))
 
-        return self.installed("erl", "apt install erlang-base", "Erlang", sampler)
+
+_ERLANG: Final = ("erl", "apt install erlang-base", "Erlang")
+
+
+def _erlang(*flags: str) -> tuple[str, ...]:
+    """The command; a work and its arguments come behind it."""
+    return ("erl", "-noshell", *flags, "-pa", _erlang_folder(), "-run", "peer", "main")
 
 
 @cache
@@ -227,6 +231,19 @@ def scaling(peers: Peers) -> list[Work]:
     return works
 
 
+def fairness(peers: Peers) -> list[Work]:
+    """An echo beside four endless loops on two threads: how long a message takes there and back."""
+    ours = (sys.executable, str(HERE.parent / "bench-fairness"), "--json", "1000")
+    works = []
+    for key in ("p50", "p99", "p99.9"):
+        contenders = [
+            Contender(OURS, Printed(ours, key)),
+            *peers.installed(*_ERLANG, lambda key=key: Printed((*_erlang("+S", "2"), "latency", "1000", "4"), key)),
+        ]
+        works.append(Work(f"beside loops, {key}", contenders, [Goal(OURS, most=0.05)] if key == "p99" else []))
+    return works
+
+
 def start(peers: Peers) -> list[Work]:
     """A program that prints a line."""
     contenders = [
@@ -299,6 +316,7 @@ GROUPS: Final[dict[str, Callable[[Peers], list[Work]]]] = {
     "round-trip": round_trip,
     "many": many,
     "scaling": scaling,
+    "fairness": fairness,
     "start": start,
     "costs": costs,
     "growth": growth,

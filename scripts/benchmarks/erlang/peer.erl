@@ -31,7 +31,23 @@ work(waiting, N, []) ->
     [Echo ! {self(), 1} || Echo <- Echoes],
     [receive {Echo, 1} -> ok end || Echo <- Echoes],
     [Echo ! stop || Echo <- Echoes],
+    ok;
+
+%% Percentiles of N round trips beside so many endless loops, in seconds, as JSON.
+work(latency, N, [Loops]) ->
+    repeat(list_to_integer(Loops), fun() -> spawn(fun() -> loop(0) end) end),
+    Echo = spawn(fun() -> echo() end),
+    Times = lists:sort([round_trip(Echo) || _ <- lists:seq(1, N)]),
+    At = fun(Share) -> lists:nth(min(N, trunc(N * Share) + 1), Times) / 1.0e9 end,
+    io:format("{\"p50\": ~w, \"p99\": ~w, \"p99.9\": ~w}~n", [At(0.5), At(0.99), At(0.999)]),
     ok.
+
+round_trip(Echo) ->
+    Begun = erlang:monotonic_time(nanosecond),
+    Echo ! {self(), 1},
+    receive {Echo, 1} -> erlang:monotonic_time(nanosecond) - Begun end.
+
+loop(N) -> loop(N + 1).
 
 repeat(0, _) -> ok;
 repeat(N, Action) -> Action(), repeat(N - 1, Action).
