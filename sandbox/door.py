@@ -125,8 +125,11 @@ class Door:
         return self.stop.requested or self.outcome is not None or self.fault is not None
 
     def gather(self, to: StateId, room: int) -> None:
-        """A message was sent to the parent (0) or a child, which has this room for more: they may be gathered."""
-        if self.gatherer is not None and room:
+        """A message was sent to the parent (0) or a child, which has this room for more: they may be gathered.
+
+        To be told after each, also of no room at all: what was said before is not true any more.
+        """
+        if self.gatherer is not None:
             self.gatherer.gather(to, room)
 
     def send_gathered(self) -> None:

@@ -70,14 +70,14 @@ _ERLANG: Final = ("erl", "apt install erlang-base", "Erlang")
 
 def _erlang(*flags: str) -> tuple[str, ...]:
     """The command; a work and its arguments come behind it."""
-    return ("erl", "-noshell", *flags, "-pa", _erlang_folder(), "-run", "peer", "main")
+    return ("erl", "-noshell", *flags, "-pa", _erlang_folder(), "-run", "works", "main")
 
 
 @cache
 def _erlang_folder() -> str:
     """Where the compiled program is."""
     folder = temporary_folder()
-    subprocess.run(["erlc", "-o", folder, str(HERE / "erlang" / "peer.erl")], check=True)
+    subprocess.run(["erlc", "-o", folder, str(HERE / "erlang" / "works.erl")], check=True)
     return folder
 
 

@@ -112,6 +112,21 @@ def test_no_more_is_gathered_than_there_is_room_for(sender, room):
     assert all(len(payload) <= room for payload in script.port.outbox if payload[0] == HEAD)
 
 
+def test_what_was_room_before_is_forgotten(sender):
+    script = sender("worker.message(0) for i = 1, 1000000 do end for i = 1, 50 do worker.message(i) end")
+    send = script.port.message
+
+    def filling(payload):
+        room = send(payload)
+        script.port.room = 0
+        return room
+
+    script.port.message = filling
+    last_step(script)
+    assert messages(script.port.outbox) == list(range(51))
+    assert all(payload[0] != HEAD for payload in script.port.outbox)
+
+
 @pytest.mark.parametrize(
     "source",
     [

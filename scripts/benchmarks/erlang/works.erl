@@ -1,5 +1,5 @@
-%% The works of messages with Erlang's processes: erl -noshell -run peer main WORK N [KIND]
--module(peer).
+%% The works of messages with Erlang's processes: erl -noshell -run works main WORK N [KIND]
+-module(works).
 -export([main/1]).
 
 main([Work, N | Kind]) ->
