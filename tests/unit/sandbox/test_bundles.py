@@ -1,14 +1,18 @@
 """Messages that go out together: none is lost, doubled or out of order, and none waits for long."""
 
+from itertools import cycle
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luspool.sandbox import codec
 from luspool.sandbox.preemption import mechanism
+from luspool.scheduler.mailbox import Mailbox
 from luspool.scheduler.protocol import Ended, Failure, Preempted, Returned, Slice, Waiting
 
-from .conftest import FakePort
+from .conftest import FakePort, Script
 
 only_native = pytest.mark.skipif(
     mechanism().library is None, reason="2026-11: without the native module each message goes by itself"
@@ -259,19 +263,45 @@ def test_a_broken_bundle_is_an_error_once(lus, name):
     assert parent.port.lines == ["false", "next"]
 
 
-@settings(max_examples=60)
-@given(sizes=st.lists(st.integers(0, 5000), max_size=60), room=st.integers(0, 10_000), busy=st.integers(0, 2000))
-def test_any_row_of_messages_arrives(sandbox, sizes, room, busy):
-    from .conftest import Script  # noqa: PLC0415  beside the fixture, which can't be used with examples
+class BoundedPort(FakePort):
+    """Its outbox is a mailbox of the scheduler's, out of which somebody takes at times."""
 
+    def __init__(self, capacity, takes):
+        super().__init__(is_worker=True)
+        self.mailbox = Mailbox(capacity, SimpleNamespace(memory=0))
+        self.takes = cycle(takes or [1])
+
+    def message(self, payload):
+        for _ in range(next(self.takes)):
+            self.take()
+        return self.mailbox.room if self.mailbox.put(payload) else None
+
+    def take(self):
+        if self.mailbox.used:
+            self.outbox.append(self.mailbox.take())
+
+
+@settings(max_examples=100)
+@given(
+    sizes=st.lists(st.integers(0, 1500) | st.integers(0, 20), max_size=100),
+    capacity=st.integers(1, 10_000) | st.integers(1, 1000),
+    takes=st.lists(st.integers(0, 3), max_size=10),
+    busy=st.integers(0, 2000),
+)
+def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacity, takes, busy):
     source = (
         f"for i, size in ipairs {{ {', '.join(map(str, sizes))} }} do "
         f"worker.message(i .. ('x'):rep(size)) for k = 1, {busy} * (i % 3) do end end"
     )
-    script = Script(sandbox, source, {"port": FakePort(is_worker=True)})
-    script.port.room = room
+    port = BoundedPort(capacity, takes)
+    script = Script(sandbox, source, {"port": port})
     try:
-        last_step(script)
+        while isinstance(result := last_step(script), Waiting):
+            assert port.mailbox.used, "an empty mailbox takes anything"
+            port.take()
+        assert result == Ended(Returned())
     finally:
         script.state.close()
-    assert messages(script.port.outbox) == [f"{i + 1}{'x' * size}" for i, size in enumerate(sizes)]
+    while port.mailbox.used:
+        port.take()
+    assert messages(port.outbox) == [f"{i + 1}{'x' * size}" for i, size in enumerate(sizes)]
