@@ -27,18 +27,11 @@ if TYPE_CHECKING:
     from .door import Door
 
 
-_PARENT: Final = StateId(0)
-"""Who gets a message, where that is not a child. Known to lua/mail.lua."""
-
-
-def _message(door: Door, payload: bytes) -> bool | None:
-    door.send_gathered()
+def _message(door: Door, payload: bytes) -> int | None:
     room = door.port.message(payload)
     if room is None:
         door.condition = OutboxHasRoom(len(payload))
-        return None
-    door.gather(_PARENT, room)
-    return True
+    return room
 
 
 def _peek(door: Door) -> bytes | None:
@@ -48,14 +41,15 @@ def _peek(door: Door) -> bytes | None:
     return payload
 
 
-def _send(door: Door, child: StateId, payload: bytes) -> bool | None:
-    door.send_gathered()
+def _send(door: Door, child: StateId, payload: bytes) -> int | None:
     room = door.port.send(child, payload)
     if room is None:
         door.condition = InboxHasRoom(child, len(payload))
-        return None
-    door.gather(child, room)
-    return True
+    return room
+
+
+def _send_gathered(door: Door) -> None:
+    door.send_gathered()
 
 
 def _receive(door: Door, *children: StateId) -> Scalar:
@@ -157,6 +151,7 @@ WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.MESSAGE: _message,
     Operation.PEEK: _peek,
     Operation.SEND: _send,
+    Operation.SEND_GATHERED: _send_gathered,
     Operation.RECEIVE: _receive,
     Operation.DELIVERY: _delivery,
     Operation.STATUS: _status,

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..scheduler.limits import StateLimits
-from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned, StateId
+from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
 from .calls_code import CODE_CALLS
 from .calls_files import FILE_CALLS
@@ -33,7 +33,7 @@ from .compiler import lazy_part
 from .console import Console
 from .open_files import OpenFile
 from .operations import Operation
-from .preemption import Gatherer
+from .preemption import Stepper
 from .program import Program
 from .recorder import Recorder
 from .rights import Rights
@@ -60,7 +60,6 @@ class Door:
         "delivery",
         "fault",
         "files",
-        "gatherer",
         "helpers",
         "limits",
         "outcome",
@@ -70,6 +69,7 @@ class Door:
         "recorder",
         "rights",
         "shared",
+        "stepper",
         "stop",
         "worker_limits",
     )
@@ -90,8 +90,8 @@ class Door:
             self.recorder = Recorder(port.record, program.audit, program.pledges, is_worker=program.creator != 0)
         self.rights = Rights(program.pledges, program.audit, self.recorder)
         self.files: dict[int, OpenFile] = {}
-        self.gatherer: Gatherer | None = None
-        """Where messages wait for others that go out with them, once the state is there. None: they never do."""
+        self.stepper: Stepper | None = None
+        """What runs the state, once that has begun."""
         self.delivery: tuple[bytes | None, ...] = ()
         """What the last `receive` brought, until it is fetched."""
         self.prepared: Program | None = None
@@ -124,17 +124,9 @@ class Door:
         """Whether the state has said how it ends, or is to be stopped."""
         return self.stop.requested or self.outcome is not None or self.fault is not None
 
-    def gather(self, to: StateId, room: int) -> None:
-        """A message was sent to the parent (0) or a child, which has this room for more: they may be gathered.
-
-        To be told after each, also of no room at all: what was said before is not true any more.
-        """
-        if self.gatherer is not None:
-            self.gatherer.gather(to, room)
-
     def send_gathered(self) -> None:
         """Send what was gathered. Not later than at the end of the step, however it ends."""
-        gathered = self.gatherer.gathered() if self.gatherer is not None else None
+        gathered = self.stepper.gathered() if self.stepper is not None else None
         if gathered is None:
             return
         to, bundle = gathered

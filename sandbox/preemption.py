@@ -51,6 +51,16 @@ class Stepper(Protocol):
         """Give the thread of the step that goes on a low priority, for good, within some milliseconds. From any thread;
         nothing where no step goes on."""
 
+    @property
+    def has_gathered(self) -> bool:
+        """Whether messages of the state wait to be sent together, in a *bundle* (docs/messages.md)."""
+
+    def gathered(self) -> tuple[StateId, bytes] | None:
+        """Who is to get the bundle (the parent: 0), and the bundle, which is forgotten here by that. None: no bundle.
+
+        For the thread of the step: in it, and at its end.
+        """
+
     def problem(self) -> bytes:
         """What a FAILED step died of."""
 
@@ -63,17 +73,6 @@ class Stepper(Protocol):
 
     def close(self) -> None:
         """Let go of the interpreter. Only between steps; twice is harmless."""
-
-
-class Gatherer(Protocol):
-    """Messages of a state that go out together, in a *bundle* (docs/messages.md). For the thread of a step, in it and
-    at its end."""
-
-    def gather(self, to: StateId, room: int, /) -> None:
-        """A message was sent to the parent (0) or a child; a bundle of `room` bytes will be taken after it for sure."""
-
-    def gathered(self) -> tuple[StateId, bytes] | None:
-        """Who is to get a bundle, and the bundle; None where nothing was gathered. It is forgotten here by that."""
 
 
 class Mechanism(Protocol):
@@ -91,9 +90,6 @@ class Mechanism(Protocol):
 
         `calls` is what was given by the function of this name; `memory` is the limit in bytes, 0 for none.
         """
-
-    def gatherer(self, stepper: Any, /) -> Gatherer | None:  # noqa: ANN401 - a stepper of the same mechanism
-        """Where the messages of its state are gathered; None where each goes by itself."""
 
 
 class _Signal:
@@ -113,9 +109,6 @@ class _Signal:
 
     def stepper(self, runtime: Any, handle: Any, _drive: Any, _calls: Any, memory: int) -> Stepper:  # noqa: ANN401
         return self._stepper(handle, runtime, memory)
-
-    def gatherer(self, stepper: Gatherer) -> Gatherer:
-        return stepper
 
 
 def choose(wish: str) -> Mechanism:

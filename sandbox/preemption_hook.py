@@ -247,6 +247,12 @@ class CountingStepper:
     def used(self) -> int:
         return 0 if self._runtime is None else int(self._runtime.get_memory_used(total=True))
 
+    has_gathered = False
+    """Each message goes by itself."""
+
+    def gathered(self) -> None:
+        return None
+
     def problem(self) -> bytes:
         return self._problem
 
@@ -299,9 +305,6 @@ class CountingHook:
 
     def calls(self, door: HostCalls) -> MeteredCalls:
         return MeteredCalls(door)
-
-    def gatherer(self, _stepper: object) -> None:
-        return None
 
     def stepper(self, runtime: Any, handle: Any, drive: Any, calls: Any, memory: int) -> CountingStepper:  # noqa: ANN401
         return CountingStepper(runtime, handle, drive, calls, memory)

@@ -88,13 +88,14 @@ class State:
             if isinstance(started, Failure):
                 return Ended(started)
             self._stepper = started
-            self._door.gatherer = mechanism().gatherer(started)
+            self._door.stepper = started
             if self._door.stop.requested:  # `stop` may have come before there was anything to stop
                 started.stop()
         end = self._stepper.step(time.nanoseconds, time.wanted)
         self._waits = end == _WAITING_END
         door = self._door
-        door.send_gathered()
+        if self._stepper.has_gathered:
+            door.send_gathered()
         if end == _PREEMPTED_END and door.outcome is None and door.fault is None:
             if door.recorder is not None:
                 door.recorder.flush()
@@ -126,7 +127,7 @@ class State:
         if self._runtime is not None:
             self._free()
             if self._stepper is not None:
-                self._door.gatherer = None
+                self._door.stepper = None
                 self._stepper.close()
             self._stepper = self._waiting_at = self._free = None
             self._runtime = None

@@ -22,21 +22,18 @@ enum { LARGEST = 1024 };  /* of a message; one that is larger gains little */
 
 static const int64_t BURST = 50000;
 
-void bundle_begin(struct bundle *bundle, long long to, size_t room, int64_t now) {
-    bundle->to = to;
-    bundle->room = room;
-    bundle->last = now;
-}
-
-int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, int64_t now) {
+int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, size_t room, int64_t now) {
     size_t length = bundle->length ? bundle->length : HEAD_SIZE, taken = length + LENGTH_SIZE + size;
-    int is_burst = now - bundle->last < BURST;
+    int follows = to == bundle->last_to && now - bundle->last < BURST;
     bundle->last = now;
-    if (to != bundle->to || !is_burst || size > LARGEST || taken > CAPACITY || taken > bundle->room) return 0;
+    bundle->last_to = to;
+    if (!follows || size > LARGEST || taken > CAPACITY || taken > (bundle->length ? bundle->room : room)) return 0;
     if (bundle->length == 0) {
         if ((bundle->bytes = malloc(CAPACITY)) == NULL) return 0;
         bundle->bytes[0] = (char)HEAD;
         bundle->since = now;
+        bundle->to = to;
+        bundle->room = room;
     } else if (now - bundle->since > OPEN_FOR) {
         return 0;
     }
@@ -49,5 +46,5 @@ int bundle_add(struct bundle *bundle, long long to, const char *message, size_t 
 void bundle_end(struct bundle *bundle) {
     free(bundle->bytes);
     bundle->bytes = NULL;
-    bundle->length = bundle->room = 0;
+    bundle->length = 0;
 }

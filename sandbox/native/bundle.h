@@ -13,19 +13,20 @@
 #define OPEN_FOR ((int64_t)100000)
 
 struct bundle {
-    long long to;    /* 0: the parent; else a child's number */
-    size_t room;     /* bytes that may be gathered */
-    int64_t last;    /* when the last message to anybody was sent or gathered */
+    long long to;    /* whom this is for. 0: the parent; else a child's number */
+    size_t room;     /* bytes that may be in here */
+    long long last_to;   /* whom the last message was for; NOBODY when a step begins */
+    int64_t last;        /* and when it came */
     volatile int64_t since;   /* when the first was gathered that is in here */
     volatile size_t length;   /* 0: nothing is in here. Read by the signal handler of the thread, as `since` is. */
     char *bytes;
 };
 
-/* A message was sent to `to`, which takes a bundle of `room` bytes after it for sure. Nothing may be in the bundle. */
-void bundle_begin(struct bundle *bundle, long long to, size_t room, int64_t now);
+enum { NOBODY = -1 };
 
-/* Puts a message in. 0: it is to be sent by itself, after the bundle. */
-int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, int64_t now);
+/* Puts a message in. 0: it is to be sent by itself, after the bundle. `room` is how large a bundle is taken for sure, as
+** was told when the last message was sent by itself to the same receiver. */
+int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, size_t room, int64_t now);
 
 /* Forgets what is in there. */
 void bundle_end(struct bundle *bundle);

@@ -450,9 +450,10 @@ static int co_suspend(lua_State *L) {
     return lua_yieldk(L, 0, 0, suspend_more);
 }
 
-/* post(to, message): whether the message to the parent (0) or a child was taken, to go out together with others. If not,
-** it is for the caller to send it, which sends those first. A state whose slices never end gathers nothing, nor does one
-** that can't be suspended here: nobody could say when what was gathered goes out. */
+/* post(to, message, room): true where the message to the parent (0) or a child was taken, to go out together with others
+** for which there is this much room. If not, it is for the caller to send it: false; nil where others have to be sent
+** before it. A state whose slices never end gathers nothing, nor does one that can't be suspended here: nobody could say
+** when what was gathered goes out. */
 static int co_post(lua_State *L) {
     struct thread *me = stepping(L);
     struct bundle *bundle = &me->state->bundle;
@@ -460,10 +461,11 @@ static int co_post(lua_State *L) {
     const char *message = lua_tolstring(L, 2, &size);
     nanoseconds now = clock_now();
     int taken = message != NULL && me->gathers && !me->blocked && lua_isyieldable(L) &&
-                bundle_add(bundle, lua_tointegerx(L, 1, NULL), message, size, now);
+                bundle_add(bundle, lua_tointegerx(L, 1, NULL), message, size, (size_t)lua_tointegerx(L, 3, NULL), now);
     if (taken && bundle->since == now && (me->timer_at == 0 || me->timer_at > now + GATHERED_FOR))
         set_timer(me, now + GATHERED_FOR);
-    lua_pushboolean(L, taken);
+    if (taken || !bundle->length) lua_pushboolean(L, taken);
+    else lua_pushnil(L);
     return 1;
 }
 
@@ -640,6 +642,7 @@ static enum outcome step(struct thread *me, struct state *st, nanoseconds slice,
     me->first_tick = now + (slice && slice < POLL ? slice : POLL);
     me->pending = me->suspension = me->blocked = 0;
     me->gathers = slice != 0;
+    st->bundle.last_to = NOBODY;  /* what room there was is known for the length of a step */
     me->resumers = NULL;
     me->position_length = 0;
     lua_pushcclosure(st->home, drive, 0);
@@ -737,16 +740,6 @@ static PyObject *stepper_step_back(Stepper *me, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-static PyObject *stepper_gather(Stepper *me, PyObject *const *args, Py_ssize_t count) {
-    if (count != 2) return PyErr_Format(PyExc_TypeError, "gather(to, room)");
-    long long to = PyLong_AsLongLong(args[0]);
-    Py_ssize_t room = PyLong_AsSsize_t(args[1]);
-    if (PyErr_Occurred()) return NULL;
-    if (me->state != NULL && !me->state->bundle.length)
-        bundle_begin(&me->state->bundle, to, room > 0 ? (size_t)room : 0, clock_now());
-    Py_RETURN_NONE;
-}
-
 static PyObject *stepper_gathered(Stepper *me, PyObject *unused) {
     (void)unused;
     if (me->state == NULL || !me->state->bundle.length) Py_RETURN_NONE;
@@ -779,7 +772,6 @@ static PyMethodDef stepper_methods[] = {
     {"step", (PyCFunction)(void (*)(void))stepper_step, METH_FASTCALL, NULL},
     {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
     {"step_back", (PyCFunction)stepper_step_back, METH_NOARGS, NULL},
-    {"gather", (PyCFunction)(void (*)(void))stepper_gather, METH_FASTCALL, NULL},
     {"gathered", (PyCFunction)stepper_gathered, METH_NOARGS, NULL},
     {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
     {"where", (PyCFunction)stepper_where, METH_NOARGS, NULL},
@@ -787,7 +779,13 @@ static PyMethodDef stepper_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyObject *stepper_has_gathered(Stepper *me, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(me->state != NULL && me->state->bundle.length);
+}
+
 static PyGetSetDef stepper_attributes[] = {
+    {"has_gathered", (getter)stepper_has_gathered, NULL, NULL, NULL},
     {"used", (getter)stepper_used, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
