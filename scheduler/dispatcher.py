@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .announcer import Announcement, Announcer
 from .deadlines import Deadlines
 from .events import Wait
+from .handoff import Handoff
 from .instructions import (
     AskForEndBelow,
     AskForInput,
@@ -39,8 +40,10 @@ class Dispatcher:
     """A monitor: `lock` guards every field, and is held for a few microseconds at a time.
 
     How many executors are woken: `waking` counts those that were notified and have not got the lock back yet. It holds
-    at every release of the lock that no executor sleeps, or as many are waking as there are pieces of work. So work
-    never waits beside a sleeping executor, and no executor is woken for work that another is on its way to.
+    at every release of the lock that no executor sleeps, or as many are waking as there are pieces of work; but for a
+    piece that is kept for an executor whose step has woken it, and which looks for work when that step ends
+    (`handoff`). So no work waits beside a sleeping executor for more than a moment, and none is woken for work that
+    another will take.
     """
 
     __slots__ = (
@@ -49,6 +52,7 @@ class Dispatcher:
         "board",
         "deadlines",
         "executors",
+        "handoff",
         "idle",
         "input",
         "lock",
@@ -81,6 +85,7 @@ class Dispatcher:
         self.timekeeper_dozes = False
         """Nobody was at work: it looks at no clock, and wants to be told when somebody is."""
         self.input = InputBuffer()
+        self.handoff = Handoff()
         self.idle = 0
         """Executors asleep in `wait_for_work` that nobody has notified."""
         self.waking = 0
@@ -152,6 +157,9 @@ class Dispatcher:
             self.idle += 1
             self._is_work.wait()
             self.waking -= 1
+            is_for_nothing = not (self.machine.run_queue or self.machine.woken or self.machine.closable)
+            if self.handoff.came(for_nothing=is_for_nothing and not self.stopping):
+                self._wake_timekeeper()  # which is to look more often now
         return True
 
     @property
@@ -186,6 +194,7 @@ class Dispatcher:
             self.deadlines.discard(corpse.id)
         state = machine.take_ready()
         if state is not None:
+            self.handoff.taken()
             if state.runnable is None:
                 self._set_deadline(state.id, state.limits.time)
             if self.timekeeper_dozes:
@@ -194,10 +203,11 @@ class Dispatcher:
         self.wake()
         return corpse, state
 
-    def wake(self) -> None:
+    def wake(self, *, in_step: bool = False) -> None:
         """Let executors know of work: as many that sleep as there is work for, and all that step. Lock held.
 
-        Every use of the machine that may give anybody anything to do ends with this.
+        Every use of the machine that may give anybody anything to do ends with this. `in_step`: by the thread of an
+        executor, inside a step, for a state that has only been woken.
         """
         machine = self.machine
         if machine.stoppable:
@@ -205,10 +215,18 @@ class Dispatcher:
         work = len(machine.run_queue) + len(machine.woken) + len(machine.closable)
         if work:
             self.slice.wanted[0] = 1
+            work -= in_step and self.handoff.is_on
         while self.idle and work > self.waking:
             self.idle -= 1
             self.waking += 1
             self._is_work.notify()
+
+    def look(self) -> None:
+        """As `wake`, every now and then: what was kept for an executor and not taken is given to another. Lock held."""
+        machine = self.machine
+        if self.handoff.is_on:
+            self.handoff.look(is_work=bool(self.idle and (machine.run_queue or machine.woken)))
+        self.wake(in_step=self.handoff.is_on)
 
     def stop(self) -> None:
         """Cancel everything and let every executor go home once all is closed. Lock held; repeatable."""

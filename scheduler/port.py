@@ -54,28 +54,28 @@ class StatePort:
         with self._lock:
             room = self._machine.message(self._state, payload)
             if self._machine.woken or self._machine.stoppable:
-                self._dispatcher.wake()
+                self._dispatcher.wake(in_step=True)
         return room
 
     def send(self, child: StateId, payload: bytes) -> int | None:
         with self._lock:
             room = self._machine.send(self._state, child, payload)
             if self._machine.woken or self._machine.stoppable:
-                self._dispatcher.wake()
+                self._dispatcher.wake(in_step=True)
         return room
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         with self._lock:
             received = self._machine.receive(self._state, children)
             if self._machine.woken:
-                self._dispatcher.wake()
+                self._dispatcher.wake(in_step=True)
         return received
 
     def peek(self) -> bytes | None:
         with self._lock:
             payload = self._machine.peek(self._state)
             if self._machine.woken:
-                self._dispatcher.wake()
+                self._dispatcher.wake(in_step=True)
         return payload
 
     def is_running(self, child: StateId) -> bool:

@@ -4,7 +4,8 @@ It also sees to it that M executors work for those who share: one whose state ho
 suspend every frame) is replaced by another thread, for as long as that lasts.
 
 It sleeps until the next deadline; only while an executor is at work, for it may be inside a step that goes on for as
-long as the script likes, does it look at the clocks every `_POLL`. So a host that waits costs nothing.
+long as the script likes, does it look at the clocks every `_POLL`, or more often while work may be kept for an
+executor (`handoff`). So a host that waits costs nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from .announcer import Announcer
 from .dispatcher import Dispatcher
 from .executor import Executor
+from .handoff import LOOK_EVERY
 from .limits import Excess
 from .protocol import GRACE, WAITING_GRACE, Failure, StateId
 from .tree import State
@@ -66,7 +68,7 @@ class Timekeeper:
             if state is not None:
                 stuck |= self._check(executor, state, now)
         published = dispatcher.publish()
-        dispatcher.wake()
+        dispatcher.look()
         return published or stuck
 
     def _end(self, name: StateId) -> None:
@@ -134,6 +136,7 @@ class Timekeeper:
         due = dispatcher.deadlines.next()
         dispatcher.timekeeper_dozes = dispatcher.idle + dispatcher.waking == len(dispatcher.executors)
         if not dispatcher.timekeeper_dozes:
-            due = now + _POLL if due is None else min(due, now + _POLL)
+            soon = now + (LOOK_EVERY if dispatcher.handoff.is_on else _POLL)
+            due = soon if due is None else min(due, soon)
         dispatcher.timekeeper_is_wanted.wait(None if due is None else max(0, due - now) / 1e9)
         dispatcher.timekeeper_dozes = False

@@ -8,6 +8,7 @@ import pytest
 from luspool.scheduler.host import Host
 from luspool.scheduler.limits import Limits, TreeLimits
 from luspool.scheduler.protocol import (
+    DEFAULT_SLICE_NANOSECONDS,
     ChildrenHaveMail,
     Ended,
     Failure,
@@ -168,9 +169,9 @@ class House:
         self.states.append(state)
         return state
 
-    def host(self, threads=2, events=None, factory=None):
+    def host(self, threads=2, events=None, factory=None, slice_nanoseconds=DEFAULT_SLICE_NANOSECONDS):
         self.events = events if events is not None else Recorder()
-        host = Host(threads, factory or self.make, self.events)
+        host = Host(threads, factory or self.make, self.events, slice_nanoseconds)
         self.events.host = host
         self.hosts.append(host)
         return host
