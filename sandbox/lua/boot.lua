@@ -123,7 +123,7 @@ local function replace(library, names, part)
 end
 if not native then parts.own = { upper = string.upper, lower = string.lower } end -- for guards.lua; `raw` is full
 environment.string = replace(string, native and "find match gmatch gsub rep format"
-  or "find match gmatch gsub rep format reverse upper lower", "strings")
+  or "find match gmatch gsub rep format pack reverse upper lower", "strings")
 environment.table = replace(table, "insert remove move concat sort", "tables")
 environment.math, environment.utf8 = math, utf8
 

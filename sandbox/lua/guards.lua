@@ -3,21 +3,21 @@
 --
 -- Lua's own functions say where they were called from, and that is here, which tells a script's author nothing. So
 -- calls with wrong arguments are made by `failing`, and their errors get the script's position.
-local raw, door, _, _, parts = ...
+local raw, door, coroutines, _, parts = ...
 local type, select, pcall, error, rawlen, rawget = raw.type, raw.select, raw.pcall, raw.error, raw.rawlen, raw.rawget
 local math_tointeger, getmetatable = raw.math_tointeger, raw.getmetatable
 local bounded, raise = parts.bounded, parts.support.raise
 local string_find, string_gsub, string_gmatch = raw.string_find, raw.string_gsub, raw.string_gmatch
 
 local insert, remove, move = raw.table_insert, raw.table_remove, raw.table_move
-local concat, sort, rep = raw.table_concat, raw.table_sort, raw.string_rep
+local concat, sort, rep = coroutines.own_concat, raw.table_sort, raw.string_rep
+local counted = coroutines.counted -- from portable.lua, as is `own_concat`: with the native module, nothing here needs them
 
 local MANY <const> = 500000
 local LARGE <const> = 100000 -- bytes, for which garbage may have to be collected first
-local SMALL <const> = 1000   -- bytes, that are not worth counting
 
 -- How the errors of these functions begin; any other is of a metamethod and stays as it is.
-local BEGINNINGS <const> = "bad argument #|wrong number of|invalid value %(|resulting string|object length|too many|invalid conversion|invalid format"
+local BEGINNINGS <const> = "bad argument #|wrong number of|invalid value %(|resulting string|object length|too many|invalid conversion|invalid format|integral size|missing size"
 
 local function settle(name, ok, ...)
   if ok then return ... end
@@ -33,21 +33,6 @@ end
 --- A call that may well fail.
 local function failing(name, own, ...)
   return settle(name, pcall(own, ...))
-end
-
-local half, eighth, made = raw.max_string / 2, raw.max_string / 8, 0
-
---- Gives `text`. Large strings that Lua's library makes are hardly counted by Lua's collector, and to make one fails
---- where memory is full of garbage; so it is collected after every so many bytes of them, if memory is half used.
-local function counted(text)
-  if #text > SMALL then
-    made = made + #text
-    if made > eighth then
-      made = 0
-      door(MAKE_ROOM, half)
-    end
-  end
-  return text
 end
 
 local function has_any_length(t)
@@ -138,7 +123,7 @@ function guards.rep(...)
     if bytes > LARGE then door(MAKE_ROOM, bytes) end
     return counted(rep(s, count, separator))
   end
-  return failing("rep", rep, ...)
+  return counted(failing("rep", rep, ...))
 end
 
 --- Whether `string.format` might show an address; identity.lua knows.
@@ -155,6 +140,10 @@ end
 function guards.format(...)
   if may_show_address(...) then return counted(parts.identity.format(...)) end
   return counted(failing("format", raw.string_format, ...))
+end
+
+function guards.pack(...)
+  return counted(failing("pack", raw.string_pack, ...))
 end
 
 function guards.reverse(...)

@@ -8,7 +8,8 @@
 -- - A script that spends its time in host calls would come to the hook late: a call that fails is a place to leave.
 --
 -- Memory: the interpreter's allocator refuses, Lua raises an error, and whatever catches that ends the state. The text is
--- all there is to know that error by, so a script that raises the same text ends the same way.
+-- all there is to know that error by, so a script that raises the same text ends the same way. It refuses Lua's string
+-- buffers without a collection before, so what makes large strings counts them, and collects in time.
 local raw, host, coroutines = ...
 local pcall, xpcall, error = raw.pcall, raw.xpcall, raw.error
 
@@ -47,6 +48,28 @@ function raw.xpcall(f, handler, ...)
 end
 
 coroutines.leave, coroutines.caught = leave, caught
+
+local SMALL <const> = 1000 -- bytes, that are not worth counting
+local half, eighth, made = raw.max_string / 2, raw.max_string / 8, 0
+
+--- Gives `text`. Large strings that Lua's library makes are hardly counted by Lua's collector, and to make one fails
+--- where memory is full of garbage; so it is collected after every so many bytes of them, if memory is half used.
+local function counted(text)
+  if #text > SMALL then
+    made = made + #text
+    if made > eighth then
+      made = 0
+      host(MAKE_ROOM, half)
+    end
+  end
+  return text
+end
+
+-- What this library itself makes large strings with, in all its parts.
+local concat = raw.table_concat
+function raw.table_concat(...) return counted(concat(...)) end
+
+coroutines.counted, coroutines.own_concat = counted, concat -- for guards.lua
 
 --- `error` for scripts. pcall and xpcall are Lua functions here, which lie between the script's own: it does not count them.
 function coroutines.error(message, level)

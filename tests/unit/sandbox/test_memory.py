@@ -97,6 +97,19 @@ HONEST = {
     "rep beside tables": """
         local t = {} repeat t[#t + 1] = {} until collectgarbage("count") > 4000
         for i = 1, 3000 do local s = ("z"):rep(50000) .. i end""",
+    "rep of one": 'local s = ("x"):rep(2000000) for i = 1, 20 do local u = s:rep(1) u = nil end',
+    "pack": 'local s = ("x"):rep(2000000) for i = 1, 20 do local u = string.pack("s4", s) u = nil end',
+    "interpolation": 'local s = ("x"):rep(1000000) for i = 1, 40 do local u = `$s$i` u = nil end',
+    "join": """
+        local t = {} for i = 1, 2000 do t[i] = ("x"):rep(1000) end
+        for i = 1, 20 do local u = string.join(t, ",") u = nil end""",
+    "paths": 'local s = ("x"):rep(2000000) for i = 1, 20 do local u = fs.path.join(s, "y") u = nil end',
+    "tojson": 'local s = ("x"):rep(1000000) for i = 1, 20 do local u = tojson { s, s } u = nil end',
+    "tocsv": 'local s = ("x"):rep(1000000) for i = 1, 20 do local u = tocsv { { s, s } } u = nil end',
+    "vectors": 'local v = vector.create(2000000) for i = 1, 20 do local u = v:unpack(0, "c2000000") u = nil end',
+    "transcode": """
+        local s = ("x"):rep(1000000)
+        for i = 1, 20 do local u = s:transcode("latin-1", "utf-16le") u = nil end""",
     "gsub": 'local s = ("x"):rep(10000) for i = 1, 30 do local u = s:gsub("x", ("y"):rep(100)) end',
 }
 
