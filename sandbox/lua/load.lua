@@ -6,6 +6,7 @@ local support = parts.support
 local error, type, select, rawload, pcall = raw.error, raw.type, raw.select, raw.load, raw.pcall
 local string_sub, string_find, table_concat = raw.string_sub, raw.string_find, raw.table_concat
 local argument, check_string, bad_argument = support.argument, support.check_string, support.bad_argument
+local find_plain = parts.plain.find
 
 --- A reader for Lua's own `load`, which takes quadratic time for some texts: between pieces the state can be stopped.
 local function pieces(text)
@@ -123,7 +124,7 @@ local library = {
 local function replace(text, from, to)
   local parts, at = {}, 1
   while true do
-    local first, last = string_find(text, from, at, true)
+    local first, last = find_plain(text, from, at)
     if not first then break end
     parts[#parts + 1] = string_sub(text, at, first - 1)
     parts[#parts + 1] = to

@@ -20,6 +20,7 @@ HOGS = {
     "table.concat": f"table.concat({PROXY})",
     "table.concat of a range": "table.concat(setmetatable({}, {__index = rawlen}), '', 1, 1 << 40)",
     "table.sort": f"table.sort({PROXY})",
+    "package.searchpath": "package.searchpath(('a'):rep(1 << 21), '?', ('a'):rep(1 << 20) .. 'b')",
 }
 
 
