@@ -19,8 +19,9 @@ from .operations import Operation
 if TYPE_CHECKING:
     from .door import Door
 
-_SHOWN: Final = 40
-"""Characters of an unknown encoding's name that are shown."""
+_LONGEST: Final = 40
+"""Bytes of an encoding's name that are looked at and shown; guessed. To fold a name of megabytes takes seconds, in
+which nobody else gets Python's lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,12 @@ def encodings() -> Mapping[str, _Encoding]:
 
 
 def _encoding(argument: int, given: bytes) -> _Encoding:
-    name = decode(given)
-    try:
-        return encodings()[_key(name)]
-    except KeyError:
-        shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
-        raise RefusedError(f"bad argument #{argument} to 'transcode' (unknown encoding '{shown}')") from None
+    name = decode(given[:_LONGEST])
+    found = encodings().get(_key(name)) if len(given) <= _LONGEST else None
+    if found is None:
+        shown = name if len(given) <= _LONGEST else name + "..."
+        raise RefusedError(f"bad argument #{argument} to 'transcode' (unknown encoding '{shown}')")
+    return found
 
 
 def _transcode(_: Door, data: bytes, source: bytes, target: bytes, position: int, last: bool) -> bytes:
