@@ -1,17 +1,18 @@
 """From what runs were allowed to the least policy that allows it: `luspool audit derive`. docs/auditing.md says how.
 
 A value is granted as it was used, and nothing in its stead unless patterns are asked for. Two things grant more than
-was used, and a comment tells of each: a path that is a directory, and what scripts pledge themselves.
+was used, and a comment tells of each: a path that is a directory, and what scripts pledge themselves. So what all the
+runs rejected from the start is rejected again: it may lie in such a directory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from ..errors import SCRIPT_ERROR, LuspoolError
-from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSyntaxError, Rule, ValueKind
+from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSet, PledgeSyntaxError, Rule, ValueKind
 from ..permissions.decision import visible
 from ..policy import Entry, PolicyFile, PolicySet
 from .derive_paths import LINES_MOST, Found, PathText, arranged
@@ -91,8 +92,11 @@ class _Deriver:
         self._allowed: dict[str, _Use] = {}
         """Pledges that calls of workers, and of roots, have got."""
         self._left_out: list[str] = []
+        self._rejections: list[dict[str, None]] = []
+        """Of each run."""
 
     def add(self, run: RunSummary) -> None:
+        self._rejections.append(dict.fromkeys(text for text in run.header.held if text.startswith("~")))
         calls: dict[int, list[Rule]] = {}
         """By state, what calls of `pledge` got, of it and of those above."""
         for state in run.states:
@@ -117,9 +121,35 @@ class _Deriver:
         held = [*self._granted(self._held, "a worker"), *self._entries()]
         allowed = list(self._granted(self._allowed, "the script"))
         _check_number([*held, *allowed])
-        content = PolicySet(pledges=tuple(held), allowed=tuple(allowed))
-        policy = PolicyFile({SET_NAME: content}, SET_NAME, tuple(self._head(runs)))
+        rejected = list(self._rejected())
+        content = PolicySet(pledges=(*held, *rejected), allowed=tuple(allowed))
+        policy = PolicyFile({SET_NAME: content}, SET_NAME, tuple(self._head(runs, content)))
         return Derived(policy, self._left_out)
+
+    def _rejected(self) -> Iterator[Entry]:
+        """What all runs rejected. One without a rejection may have used what lies there."""
+        first, *others = self._rejections or [{}]
+        for text in first:
+            if not all(text in other for other in others):
+                continue
+            try:
+                pledge = Pledge.parse(text, command_line=True)
+            except PledgeSyntaxError as error:  # which no run can have had
+                raise DeriveError(f"these runs rejected what can't be rejected again: {visible(str(error))}") from error
+            yield Entry(self._written(pledge), comment=("rejected in these runs, too",))
+
+    def _bound(self, content: PolicySet) -> PledgeSet:
+        """What the policy will mean, links aside."""
+
+        def rules(entries: Iterable[Entry]) -> list[Rule]:
+            pledges = (entry.pledge for entry in entries)
+            return [Rule(_with_path(pledge, self._paths.canonical), Origin.policy("")) for pledge in pledges]
+
+        return PledgeSet.root(rules(content.pledges), rules(content.allowed))
+
+    def _written(self, pledge: Pledge) -> Pledge:
+        """A bound pledge as the policy says it."""
+        return _with_path(pledge, self._paths.text)
 
     def _pledged(self, state: StateSummary, above: Sequence[Rule]) -> Iterator[Rule]:
         """What its calls of `pledge` got, and has to be within reach again."""
@@ -144,9 +174,7 @@ class _Deriver:
 
     def _granted(self, pledged: Mapping[str, _Use], whose: str) -> Iterator[Entry]:
         for text, use in sorted(pledged.items()):
-            pledge = Pledge.parse(text)
-            if pledge.value is not None and pledge.record.value is ValueKind.PATH:
-                pledge = Pledge(pledge.permission, self._paths.text(pledge.value))
+            pledge = self._written(Pledge.parse(text))
             yield Entry(pledge, comment=(f"pledged by {whose}, and granted whole; {use.note()}",))
 
     def _entries(self) -> Iterator[Entry]:
@@ -171,7 +199,7 @@ class _Deriver:
         except PledgeSyntaxError:
             self._left_out.append(text)
 
-    def _head(self, runs: Sequence[RunSummary]) -> Iterator[str]:
+    def _head(self, runs: Sequence[RunSummary], content: PolicySet) -> Iterator[str]:
         whence = f"Derived from {counted(len(runs), 'run')} by `luspool audit derive`"
         yield f"{whence}. It grants what was used there, and covers nothing else:"
         yield "with other arguments, input or files a script may need more."
@@ -181,9 +209,31 @@ class _Deriver:
             what += f", {doubts_text(run)}" if run.doubts else ""
             end = f"status {run.footer.status}" if run.footer else "cut off, so it may have needed more"
             yield f"  {header.script}: run {header.run} of {time_text(header.time)} UTC, {what}, {end}"
-        denied = dict.fromkeys(asked_text(decided) for run in runs for decided in run.denials)
-        yield from _section("Denied there, and not granted:", denied)
+        granted = self._bound(content)
+        denied: dict[bool, dict[str, None]] = {False: {}, True: {}}
+        for decided in (each for run in runs for each in run.denials):
+            denied[_may_have(granted, decided)][asked_text(decided)] = None
+        yield from _section("Denied there, and not granted:", denied[False])
+        yield from _section("Denied there, and granted all the same, with what is granted below:", denied[True])
         yield from _section("Used there, and not granted, since no pledge can say it:", self._left_out)
+
+
+def _with_path(pledge: Pledge, changed: Callable[[str], str]) -> Pledge:
+    """The pledge with its path changed so, if it has one."""
+    if pledge.value is None or pledge.record.value is not ValueKind.PATH:
+        return pledge
+    return replace(pledge, value=changed(pledge.value))
+
+
+def _may_have(granted: PledgeSet, decided: Decided) -> bool:
+    """Whether what was decided on may be had under these pledges."""
+    value = decided.value if decided.resolved is None else decided.resolved
+    if value is None:
+        return granted.allows(decided.permission)
+    try:
+        return granted.may_ever_allow(decided.permission, value)
+    except ValueError:  # no real path
+        return False
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -49,6 +49,10 @@ class PathText:
         # And `arg:1` is no file.
         return f"./{rest}" if is_pattern_without_directory or rest.startswith(ARGUMENT_WORD) else rest
 
+    def canonical(self, text: str) -> str:
+        """The canonical value that `text` gave this text for."""
+        return os.path.normpath(os.path.join(escape(self.base or "/"), text))
+
     def of_path(self, path: str, behind: str = "") -> str:
         """The value that stands for a path, and for what lies `behind` it."""
         return self.text("".join(char if char.isprintable() else _UNSAYABLE for char in escape(path)) + behind)

@@ -236,3 +236,43 @@ def test_comments_are_bounded_however_much_was_used():
         log.denial("env", f"A{number}")
     text = write_policy(derived(log, ignores_denials=True).policy)
     assert "#   env=A19\n#   and 980 more\n" in text
+
+
+# --- what was not granted ------------------------------------------------------------------------------------------
+
+
+def rejecting(*rejections: str, **header) -> LogMaker:
+    log = LogMaker(held=["fs:read=/srv", *rejections], **header).state()
+    return log.decision("fs:read", "/srv/d").decision("fs:read", "/srv/d/x")
+
+
+def test_what_all_runs_rejected_is_rejected_again():
+    """It may lie in a directory that is granted as a whole."""
+    one, other = rejecting("~fs=/srv/d/keys", "~env=A", "~host:log"), rejecting("~host:log", "~fs=/srv/d/keys")
+    assert pledges(one, base="/srv/d") == ["fs:read=.", "~fs=keys", "~env=A", "~host:log"]
+    assert pledges(one, other) == ["fs:read=/srv/d", "~fs=/srv/d/keys", "~host:log"]
+    assert lines(other)[-1] == '"~fs=/srv/d/keys",  # rejected in these runs, too'
+    assert pledges(one, rejecting()) == ["fs:read=/srv/d"]
+
+
+def test_a_rejection_that_cannot_be_read_is_no_reason_to_grant_what_it_named():
+    with pytest.raises(DeriveError, match="rejected what can't be rejected again: pledge '~filez', column 2"):
+        derived(rejecting("~filez"))
+
+
+@pytest.mark.parametrize("base", [None, "/srv", "/srv/d"])
+def test_what_was_denied_and_is_granted_all_the_same_is_not_said_to_be_left_out(base):
+    log = rejecting().denial("fs:read", "/srv/d/keys").denial("fs:read", "/srv/e").denial("fs:write", "/srv/d/keys")
+    log.denial("env", "A", resolved=None).denial("fs:read", None).denial("fs:read", None, value="relative")
+    text = write_policy(derived(log, base=base, ignores_denials=True).policy)
+    denied, granted = text[text.index("# Denied") : text.index("\n\n")].split(
+        "# Denied there, and granted all the same, with what is granted below:\n"
+    )
+    assert denied.splitlines()[0] == "# Denied there, and not granted:"
+    assert denied.splitlines()[1:] == [
+        *("#   fs:read=/srv/e", "#   fs:write=/srv/d/keys", "#   env=A"),
+        *("#   fs:read", "#   fs:read=relative"),
+    ]
+    assert granted == "#   fs:read=/srv/d/keys"
+    kept = rejecting("~fs=/srv/d/keys").denial("fs:read", "/srv/d/keys")
+    assert "granted all the same" not in write_policy(derived(kept, base=base, ignores_denials=True).policy)
