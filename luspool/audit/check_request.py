@@ -38,9 +38,9 @@ def check(paths: Sequence[str], policy: str | None, against: str | None, *, stri
 def _changes(paths: Sequence[str], found: ScanResult, against: str, *, strict_globals: bool) -> list[Change]:
     """`against` is an older version of the one path, or a directory with older versions of all by the same names."""
     if os.path.isdir(against):
-        if absolute := next(filter(os.path.isabs, paths), None):
-            advice = "give paths relative to the working directory, of which the other is an older copy"
-            raise UsageError(f"{visible(absolute)} can't be looked for in {visible(against)} ({advice})")
+        if outside := next(filter(_is_outside, paths), None):
+            advice = "give paths beneath the working directory, of which the other is an older copy"
+            raise UsageError(f"{visible(outside)} can't be looked for in {visible(against)} ({advice})")
         with chdir(against):
             old = scan_paths([path for path in paths if os.path.exists(path)], strict_globals=strict_globals)
     elif len(paths) == 1:
@@ -50,3 +50,8 @@ def _changes(paths: Sequence[str], found: ScanResult, against: str, *, strict_gl
     if old.faults:
         raise UsageError(f"the older version: {old.faults[0]}")
     return changes_of_scripts(old, found)
+
+
+def _is_outside(path: str) -> bool:
+    """Whether a path leads out of the working directory: from another one it may lead to the very same file."""
+    return os.path.isabs(path) or ".." in path.split("/")

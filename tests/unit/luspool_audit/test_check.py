@@ -174,7 +174,8 @@ def test_a_limit_that_is_not_stated_has_its_default(home, old, new, expected):
         ([], "policy.toml", None, "name scripts to check, or two policies"),
         (["a.lus"], None, None, "name what to compare with"),
         (["a.lus", "b.lus"], None, "a.lus", "a.lus is no directory"),
-        (["/a.lus"], None, ".", r"/a.lus can't be looked for in \. \(give paths relative"),
+        (["/a.lus"], None, ".", r"/a.lus can't be looked for in \. \(give paths beneath"),
+        (["a.lus", "x/../../a.lus"], None, ".", r"x/../../a.lus can't be looked for in \. \(give paths beneath"),
         (["a.lus"], None, "none.lus", "the older version: no such script: none.lus"),
         (["a.lus"], "none.toml", None, "cannot read the policy none.toml"),
         (
