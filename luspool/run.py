@@ -230,9 +230,9 @@ def _warnings(options: RunOptions, pledges: PledgeSet) -> list[str]:
     """What is odd about running the script with these pledges."""
     found = options.policy.warnings(pledges, options.script) if options.policy else []
     if options.audit is not None:
-        files = [("its own audit log", os.path.realpath(options.audit.file))]
+        files = [("its own audit log", options.audit.file)]
         if options.audit.shadow:
-            files.append(("the policy that it is compared with", options.audit.shadow.path))
+            files.append(("the policy that it is compared with", options.audit.shadow.file))
         found += warnings_about(files, pledges, options.script)
     return found
 

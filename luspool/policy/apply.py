@@ -27,10 +27,11 @@ SIZE_MOST: Final = 1024 * 1024
 class AppliedPolicy:
     """The rules of a set and of all that it extends, for one script with its arguments.
 
-    `name` is the file as it was named, with the set; `path` its real path. `limits` are by the names of their options,
+    `file` is as it was named, `name` that with the set, `path` the real path. `limits` are by the names of their options,
     as numbers; `limit_places` says where each was stated.
     """
 
+    file: str
     name: str
     path: str
     held: tuple[Rule, ...]
@@ -50,9 +51,9 @@ class AppliedPolicy:
 
     def warnings(self, pledges: PledgeSet, script: str) -> list[str]:
         """What is odd about running a script of this name with these pledges: one line each."""
-        files = [("its own policy", self.path)]
+        files = [("its own policy", self.file)]
         if script != STANDARD_INPUT:
-            files.append(("its own source", os.path.realpath(script)))
+            files.append(("its own source", script))
         return warnings_about(files, pledges, script)
 
 
@@ -118,6 +119,7 @@ class _Binder:
         sets = policy.with_extended(name)
         limits = strictest_limits(sets)
         return AppliedPolicy(
+            self._name,
             f"{self._name}:{name}",
             self._path,
             tuple(rule for each in sets for entry in each.pledges for rule in self._rules(entry)),

@@ -199,3 +199,21 @@ def test_the_warning_names_who_grants_it_and_the_flag_that_ends_it(home):
         f"warning: a.lus may write its own policy, {home}/team/p.toml: "
         f"\"fs:write={home}/team\" (../team/p.toml:2) covers it (reject it with -P '~fs={home}/team/p.toml')"
     ]
+
+
+def test_a_link_to_its_policy_that_a_script_may_replace_is_warned_of(home):
+    home.joinpath("work", "current").symlink_to("../team")
+    home.joinpath("work", "main.lus").symlink_to(home / "team" / "main.lus")
+    policy = applied(home, 'set.a.pledge = ["fs:write=../work"]', name="./current//p.toml")
+    assert policy.warnings(PledgeSet.root(policy.held), "../work/./main.lus") == [
+        f"warning: ../work/./main.lus may write a link to its own {what}, {home}/work/{link}: "
+        f'"fs:write={home}/work" (./current//p.toml:1) covers it (name the file itself)'
+        for what, link in (("policy", "current"), ("source", "main.lus"))
+    ]
+    assert policy.warnings(PledgeSet.root(applied(home, 'set.a.pledge = ["fs:write=arg:1"]', b"x").held), "a.lus") == []
+
+
+def test_links_without_end_are_followed_so_far(home):
+    home.joinpath("work", "a.lus").symlink_to("a.lus")
+    policy = applied(home, "set.a = {}")
+    assert policy.warnings(PledgeSet.root(policy.held), "a.lus") == []
