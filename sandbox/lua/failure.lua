@@ -1,6 +1,10 @@
 -- How a script fails, in words: tracebacks and error values that are not strings. Needed once, at the end, if at all.
 local raw, door, coroutines, _, parts = ...
-local type, string_gsub, check_integer = raw.type, raw.string_gsub, parts.support.check_integer
+local type, string_gsub, string_sub = raw.type, raw.string_gsub, raw.string_sub
+local check_integer = parts.support.check_integer
+
+-- Bytes, within which what a traceback says of its last function lies, as Lua shortens the names of chunks.
+local END <const> = 100
 
 --- The traceback without the guarded library's own frames, which tell a script's author nothing.
 local function traceback(...)
@@ -14,9 +18,10 @@ local function traceback(...)
   text = string_gsub(text, "\n\t%?:[^\n]*", "")
   text = string_gsub(text, "\n\t%[C%]: in [^\n]*'%?'", "")
   text = string_gsub(text, "\n\t%[C%]: in [^\n]*'xpcall'$", "")
-  -- A main function that was made with helpers is to Lua a function like any other.
-  text = string_gsub(text, "in function <[^\n]*:1>$", "in main chunk")
-  return (text)
+  -- A main function that was made with helpers is to Lua a function like any other. It is looked for at the end alone: a
+  -- script may have functions whose names make the search take the square of their length.
+  local last = string_gsub(string_sub(text, -END), "in function <[^\n]*:1>$", "in main chunk")
+  return string_sub(text, 1, -END - 1) .. last
 end
 
 --- An error value as text. `__tostring` is the script's, and may do anything; an error of its own is left alone.

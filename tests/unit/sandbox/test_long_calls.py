@@ -30,6 +30,20 @@ def test_a_long_call_gives_way_again_and_again(lus, source):
     assert [script.state.step(Slice(1_000_000, bytearray(b"\1"))) for _ in range(4)] == [Preempted()] * 4
 
 
+def test_tracebacks_with_a_long_name_give_way_again_and_again(lus):
+    """A name that looks like the end of a traceback, again and again: it takes no time by the square of its length."""
+    script = lus(
+        """
+        local field = "t['" .. ("in function <"):rep(30000) .. "']"
+        local f = load(
+          "local t = {} " .. field .. " = function() local s = debug.traceback() return s end local s = " .. field .. "()")
+        while true do f() end
+        """,
+        held=("load",),
+    )
+    assert [script.state.step(Slice(1_000_000, bytearray(b"\1"))) for _ in range(4)] == [Preempted()] * 4
+
+
 def test_an_honest_sort_of_many_gives_way_and_is_right(lus):
     script = lus("""
         local t = {}
