@@ -13,6 +13,7 @@ _NEWLINE = re.compile(rb"\r\n|\n\r|\n|\r")
 _LUA_POSITION = re.compile(r":(\d+): ")
 _QUOTED = re.compile(r"near '(.*)'\Z|variable '(\w+)'|label '(\w+)'|<goto (\w+)>|near (<eof>)", re.DOTALL)
 _WORD = re.compile(rb"\w")
+_BETWEEN_WORDS = re.compile(rb"\W")
 
 
 class Problem(Exception):  # noqa: N818 - never leaves this package: `translate` makes a SyntaxFault of it
@@ -106,12 +107,21 @@ def _guess_offset(text: str, source: bytes, start: int, end: int) -> int:
     word = next((group for group in quoted.groups() if group), "") if quoted else ""
     if word == "<eof>":
         return end
-    pattern = re.escape(word.encode("latin-1", "replace"))
-    if word and _WORD.match(word.encode("latin-1", "replace")):
-        pattern = rb"\b" + pattern
-    found = re.compile(pattern).search(source, start, end) if word else None
+    found = _offset_of(word.encode("latin-1", "replace"), source, start, end) if word else -1
     visible_start = re.compile(rb"\s*").match(source, start, end)
-    return found.start() if found else visible_start.end() if visible_start else start
+    return found if found >= 0 else visible_start.end() if visible_start else start
+
+
+def _offset_of(word: bytes, source: bytes, start: int, end: int) -> int:
+    """Where it stands first between these offsets, not within a longer word; -1 if nowhere.
+
+    No regular expression: a script may have words of a megabyte, and Python would keep what it compiles them to.
+    """
+    found = source.find(word, start, end)
+    while found > start and _WORD.match(word) and _WORD.match(source, found - 1):
+        behind = _BETWEEN_WORDS.search(source, found, end)
+        found = source.find(word, behind.start(), end) if behind else -1
+    return found
 
 
 def _bounds(source: bytes, line: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Faults: where they are, what they say, how they are shown."""
 
 import pickle
+import tracemalloc
 
 import pytest
 from lupa import lua55
@@ -149,6 +150,7 @@ def _lua_message(text: bytes, name: bytes) -> str:
         (b"::a::\n::a::", 2, 3, "label 'a' already defined on line"),
         (b"global a\na = b1 + b", 2, 5, "variable 'b1' not declared"),
         (b"local x <close>, y <close> = 1", 1, 1, "multiple to-be-closed variables in local list"),
+        (b"local xaa, _aa goto aa", 1, 21, "no visible label 'aa' for <goto> at line 1"),
         (b"local " + b",".join(b"v%d" % i for i in range(201)), 1, 901, "too many local variables (limit is 200)"),
     ],
 )
@@ -157,6 +159,19 @@ def test_what_lua_finds_has_the_form_of_our_faults(source, line, column, message
     fault = fault_from_lua(_lua_message(translation.lua, b"a:1: .lus"), source, "a:1: .lus")
     assert (fault.line, fault.column) == (line, column)
     assert fault.message.startswith(message)
+
+
+def test_long_words_leave_nothing_behind():
+    """A script may make as many of them as it likes, of a megabyte each."""
+    sources = [b"goto " + bytes([letter]) * 10_000 for letter in b"abcdefgh"]
+    messages = [_lua_message(source, b"a") for source in sources]
+    tracemalloc.start()
+    try:
+        for source, message in zip(sources, messages, strict=True):
+            assert fault_from_lua(message, source, "a").column == 6
+        assert tracemalloc.get_traced_memory()[0] < 50_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_message_of_lua_without_a_line_is_placed_on_line_one():
