@@ -15,7 +15,7 @@ from ..errors import SCRIPT_ERROR, LuspoolError
 from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSet, PledgeSyntaxError, Rule, ValueKind
 from ..permissions.decision import visible
 from ..policy import Entry, PolicyFile, PolicySet
-from .derive_paths import LINES_MOST, Found, PathText, arranged
+from .derive_paths import GONE, LINES_MOST, Found, PathText, arranged
 from .log import Decided
 from .report_words import asked_text, at_most, counted, doubts_text, time_text, where_text
 from .summary import RunSummary, StateSummary
@@ -209,6 +209,8 @@ class _Deriver:
             what += f", {doubts_text(run)}" if run.doubts else ""
             end = f"status {run.footer.status}" if run.footer else "cut off, so it may have needed more"
             yield f"  {header.script}: run {header.run} of {time_text(header.time)} UTC, {what}, {end}"
+        if any(GONE in entry.comment[0] for entry in content.pledges):
+            yield f"What is {GONE} may have been a directory. One of that name is granted with all beneath it."
         granted = self._bound(content)
         denied: dict[bool, dict[str, None]] = {False: {}, True: {}}
         for decided in (each for run in runs for each in run.denials):

@@ -19,6 +19,9 @@ LINES_MOST: Final = 20
 _UNSAYABLE: Final = "?"
 """In a pattern, for a character that a pledge can't have."""
 
+GONE: Final = "not there now"
+"""In the comment on a path that may have been a directory, for all that can be seen."""
+
 Value: TypeAlias = "tuple[str, tuple[str, ...]]"
 """The value of a pledge, and the comment on it."""
 
@@ -124,9 +127,9 @@ def _with_offer(permission: str, offer: _Offer, values: Sequence[Value]) -> Iter
 
 
 def _of_file(found: Found) -> tuple[str, ...]:
-    if _is_said(found.path):
-        return (found.note,)
-    return (f"each {_UNSAYABLE} stands for any character; {found.note}",)
+    if not _is_said(found.path):
+        return (f"each {_UNSAYABLE} stands for any character; {found.note}",)
+    return (found.note if os.path.lexists(found.path) else f"{found.note}; {GONE}",)
 
 
 def _within(found: Sequence[Found]) -> dict[str, str]:

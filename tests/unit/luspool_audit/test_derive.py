@@ -42,7 +42,7 @@ def test_each_value_is_granted_as_it_was_used_with_how_often_and_where():
     log.decision("host", "log", resolved=None).decision("env", "HOME", resolved=None)
     assert lines(log) == [
         '"load",  # once: main.lus:3',
-        '"fs:read=/srv/b",  # 4 times: main.lus:1, main.lus:9 and 1 more',
+        '"fs:read=/srv/b",  # 4 times: main.lus:1, main.lus:9 and 1 more; not there now',
         '"env=HOME",  # once: main.lus:1',
         '"host:log",  # once: main.lus:1',
     ]
@@ -58,6 +58,7 @@ def test_the_file_says_which_runs_it_covers_and_that_it_covers_no_others():
         "#   main.lus: run 00000000000000aa of 2026-03-01 12:00:00 UTC, 0 arguments, 6 decisions, status 77\n"
         "#   b\\x1b.lus: run 00000000000000bb of 2026-03-01 12:00:00 UTC, 1 argument, 0 decisions, "
         "cut off, so it may have needed more\n"
+        "# What is not there now may have been a directory. One of that name is granted with all beneath it.\n"
         "# Denied there, and not granted:\n"
         "#   env=HOME\n"
         "#   env=B"
@@ -91,13 +92,16 @@ def test_what_was_only_observed_is_needed():
 def test_a_directory_is_said_to_grant_all_beneath_it(tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
-    log = reads(f"{inside}/b", str(inside), f"{inside}-not", "/no/such", "/no/such/x/y", "/no/such/x")
+    tmp_path.joinpath("inside-not").touch()
+    gone = f"{inside}-gone"
+    log = reads(f"{inside}/b", str(inside), f"{inside}-not", gone, "/no/such", "/no/such/x/y", "/no/such/x")
     assert lines(log) == [
         '"fs:read=/no/such",  # a directory, with all beneath it; once: main.lus:1',
         "#   used beneath: /no/such/x, once: main.lus:1",
         "#   used beneath: /no/such/x/y, once: main.lus:1",
         f'"fs:read={inside}",  # a directory, with all beneath it; once: main.lus:1',
         f"#   used beneath: {inside}/b, once: main.lus:1",
+        f'"fs:read={gone}",  # once: main.lus:1; not there now',
         f'"fs:read={inside}-not",  # once: main.lus:1',
     ]
     assert lines(reads("/")) == ['"fs:read=/",  # a directory, with all beneath it; once: main.lus:1']
@@ -191,7 +195,7 @@ def test_what_a_script_pledges_it_may_pledge_again_and_what_rests_on_that_needs_
     by_call(log, "/srv/d/x").state(2, 1).pledge("fs:read=/srv/d/y", state=2)
     by_call(log, "/srv/d/y", state=2)
     assert lines(log) == [
-        '"fs:read=/srv/before",  # once: main.lus:1',
+        '"fs:read=/srv/before",  # once: main.lus:1; not there now',
         '"fs:read=/srv/d",  # pledged by the script, and granted whole; once: main.lus:1',
     ]
     assert pledges(log) == ["fs:read=/srv/before", "? fs:read=/srv/d"]
@@ -230,7 +234,7 @@ def test_more_than_a_policy_takes_is_refused(monkeypatch):
 def test_comments_are_bounded_however_much_was_used():
     """A policy has a largest size, and so has what people read."""
     log = reads(*(f"/no/such/{number}.x" for number in range(1000)))
-    assert lines(log, patterns=True)[20:] == ["#   used: /no/such/115.x, once: main.lus:1", "#   used: and 980 more"]
+    assert lines(log, patterns=True)[20:] == ["#   used: /no/such/115.x, once: main.lus:1; not there now", "#   used: and 980 more"]
     assert lines(log.decision("fs:read", "/no/such"))[-1] == "#   used beneath: and 980 more"
     for number in range(1000):
         log.denial("env", f"A{number}")
