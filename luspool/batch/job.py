@@ -12,6 +12,9 @@ from typing import BinaryIO, Final
 
 from .. import __version__
 from ..errors import UsageError
+from ..own_files import warnings_about
+from ..permissions import PledgeSet
+from ..policy import open_policy
 from ..report import notice_text
 from ..source import working_directory
 from ..streams import StandardStreams
@@ -107,7 +110,9 @@ def run_batch(options: BatchOptions) -> int:
         raise UsageError(f"standard input ({STANDARD_INPUT}) can be read once")
     streams = StandardStreams(nullcontext())
     grants = Grants(options.held, options.ceiling, options.policy, options.limits)
-    grants.of(Item(""))  # what is wrong with the grants is said before anything else
+    rights = grants.of(Item(""))  # what is wrong with the grants is said before anything else
+    for warning in _warnings(options, rights.pledges):
+        streams.say(f"luspool: {warning}")
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.create(options.ledger))
         items = _checked(_items(options, sys.stdin.buffer), grants)
@@ -127,6 +132,14 @@ def run_batch(options: BatchOptions) -> int:
             display.close()
             streams.say(_summary(ledger, run.id, options))
         return status
+
+
+def _warnings(options: BatchOptions, pledges: PledgeSet) -> list[str]:
+    """What is odd about what the command line grants, whatever arguments an item has."""
+    files = [("the ledger of the batch", options.ledger)]
+    if options.policy is not None:
+        files.append(("the policy of the batch", open_policy(options.policy, ()).file))
+    return warnings_about(files, pledges, "a script")
 
 
 def _items(options: BatchOptions, stdin: BinaryIO) -> Iterator[Item]:

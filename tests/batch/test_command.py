@@ -54,6 +54,18 @@ def test_every_end_is_in_the_ledger_and_in_the_summary(luspool):
     assert "luspool: denied: item 2, ./denied.lus one: permission \"fs:read\" denied for '/etc/passwd'" in done.stderr
 
 
+def test_scripts_that_may_write_the_policy_or_the_ledger_are_warned_of(luspool):
+    luspool.write(a="")
+    luspool.directory.joinpath("team.toml").write_text('set.a.pledge = ["fs:write=./*.toml"]')
+    done = luspool("batch", "a.lus", "--policy", "team.toml", "--allow", "fs:write=batch.db", "--ledger", "batch.db")
+    warnings = [line.split(": ")[2] for line in done.stderr.splitlines() if "warning" in line]
+    assert warnings == [
+        f"a script may write {what}, {luspool.directory}/{name}"
+        for what, name in (("the ledger of the batch", "batch.db"), ("the policy of the batch", "team.toml"))
+    ]
+    assert "warning" not in luspool("batch", "a.lus").stderr
+
+
 def test_all_that_complete_is_a_success(luspool):
     luspool.write(a="print(1)", b="print(2)")
     done = luspool("batch", "a.lus", "b.lus")
