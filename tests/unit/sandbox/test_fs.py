@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from unittest.mock import patch
 
 import pytest
+
+from luspool.sandbox.rights import Rights
 
 from . import fs_scene
 
@@ -20,6 +23,20 @@ def test_names_are_listed_in_order_of_their_bytes(run, tmp_path):
         (tmp_path / name).touch()
     assert run("print(list(root))") == [".x 10 9 B a b é"]
     assert run("fs.createdirectory(root .. '/empty') print(#fs.list(root .. '/empty'))") == ["0"]
+
+
+def test_a_state_that_is_to_end_looks_at_no_more_names(lus, tree):
+    script = lus(f"fs.list('{tree}')", held=(f"fs:read={tree}", f"~fs={tree}/none"))
+    allows, asked = Rights.allows, []
+
+    def stop_then(self, *arguments):
+        asked.append(arguments)
+        script.state._door.stop.requested = True
+        return allows(self, *arguments)
+
+    with patch.object(Rights, "allows", stop_then):
+        script.step()
+    assert len(asked) == 1
 
 
 GLOBS = {
