@@ -21,21 +21,25 @@ def warnings_about(files: Iterable[tuple[str, str]], pledges: PledgeSet, script:
     found = []
     for what, name in files:
         path, links = _resolved(name)
-        for place in (path, *links):
+        reject = f"reject it with -P {shlex.quote(f'~fs={escape(path)}')}"
+        # A pledge about a link would be about what it leads to, so no rejection helps.
+        for what_is_there, place, advice in (
+            (what, path, reject),
+            *((f"a link to {what}", link, "name the file itself") for link in links),
+        ):
             if pledges.may_ever_allow("fs:write", place):
                 rule = next(rule for rule in pledges.grants["fs:write"].ceiling if rule.matches(place))
-                # A pledge about a link would be about what it leads to.
-                advice = f"reject it with -P {shlex.quote(f'~fs={escape(path)}')}" if place == path else "name the file itself"
                 found.append(
-                    f"warning: {display_name(script)} may write {'' if place == path else 'a link to '}{what}, "
-                    f'{place}: "{rule.pledge}" ({rule.origin.text}) covers it ({advice})'
+                    f"warning: {display_name(script)} may write {what_is_there}, {place}: "
+                    f'"{rule.pledge}" ({rule.origin.text}) covers it ({advice})'
                 )
     return found
 
 
 def _resolved(name: str) -> tuple[str, list[str]]:
     """The real path of a file, and those of the links that lead to it."""
-    here, links = "/", []
+    here = "/"
+    links: list[str] = []
     left = os.path.join(os.getcwd(), name).split("/")[::-1]
     while left:
         part = left.pop()

@@ -27,8 +27,8 @@ SIZE_MOST: Final = 1024 * 1024
 class AppliedPolicy:
     """The rules of a set and of all that it extends, for one script with its arguments.
 
-    `file` is as it was named, `name` that with the set, `path` the real path. `limits` are by the names of their options,
-    as numbers; `limit_places` says where each was stated.
+    `file` is as it was named, `name` that with the set, `path` the real path. `limits` are by the names of their
+    options, as numbers; `limit_places` says where each was stated.
     """
 
     file: str

@@ -234,7 +234,10 @@ def test_more_than_a_policy_takes_is_refused(monkeypatch):
 def test_comments_are_bounded_however_much_was_used():
     """A policy has a largest size, and so has what people read."""
     log = reads(*(f"/no/such/{number}.x" for number in range(1000)))
-    assert lines(log, patterns=True)[20:] == ["#   used: /no/such/115.x, once: main.lus:1; not there now", "#   used: and 980 more"]
+    assert lines(log, patterns=True)[20:] == [
+        "#   used: /no/such/115.x, once: main.lus:1; not there now",
+        "#   used: and 980 more",
+    ]
     assert lines(log.decision("fs:read", "/no/such"))[-1] == "#   used beneath: and 980 more"
     for number in range(1000):
         log.denial("env", f"A{number}")

@@ -35,8 +35,8 @@ def test_tracebacks_with_a_long_name_give_way_again_and_again(lus):
     script = lus(
         """
         local field = "t['" .. ("in function <"):rep(30000) .. "']"
-        local f = load(
-          "local t = {} " .. field .. " = function() local s = debug.traceback() return s end local s = " .. field .. "()")
+        local text = "local t = {} %s = function() local s = debug.traceback() return s end local s = %s()"
+        local f = load(text:format(field, field))
         while true do f() end
         """,
         held=("load",),
