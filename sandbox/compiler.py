@@ -24,10 +24,10 @@ from . import operations
 from .syntax import PIECES, Stop, Translation, asking, fault_from_lua, translate
 
 _LUA: Final = Path(__file__).parent / "lua"
-_CORE: Final = ("raw", "kinds", "coroutines", "base", "codec", "mail")
+_CORE: Final = ("raw", "kinds", "coroutines", "base", "mail")
 """The parts that every state is born with; boot.lua joins them. Every other file is a lazy part."""
-_PORTABLE: Final = "portable"
-"""One more, where the native module is missing."""
+_PORTABLE: Final = ("codec", "portable")
+"""Some more, where the native module is missing."""
 _CACHE_BYTES: Final = 16 << 20
 """Bytes of source and bytecode kept per host. Guessed: hundreds of ordinary scripts."""
 
@@ -117,7 +117,7 @@ def _core(*, portable: bool) -> bytes:
 @cache
 def _compiled_core(portable: bool) -> bytes:
     text = [operations.as_lua(), b"local core <const> = {}\n"]
-    for part in (*_CORE, _PORTABLE) if portable else _CORE:
+    for part in (*_CORE, *_PORTABLE) if portable else _CORE:
         text += [b"core.%s = function(...)\n" % part.encode(), library()[part], b"\nend\n"]
     text += [b"return (function(...)\n", library()["boot"], b"\nend)(core, ...)"]
     return _compile(b"".join(text), b"=luspool", strip=True) + _PADDING
@@ -126,7 +126,7 @@ def _compiled_core(portable: bool) -> bytes:
 @cache
 def lazy_part(name: str) -> bytes:
     """Bytecode of a part of the library that a state fetches when it first needs it. KeyError for any other name."""
-    if name in (*_CORE, _PORTABLE, "boot") or name not in library():
+    if name in (*_CORE, *_PORTABLE, "boot") or name not in library():
         raise KeyError(name)
     return _compile(_source(name), b"=luspool", strip=True)
 

@@ -100,7 +100,9 @@ local function lazy_library(library, part)
   return setmetatable(library, lazy_metatable)
 end
 
-parts.codec = core.codec(raw, nil, nil, nil, parts)
+parts.codec = native and native.codec(function(name, ...)
+  return parts[name == "decode" and "codec_decode" or "codec_encode"][name](...)
+end, raw.max_bytes, raw.max_depth, raw.sealed, raw.special) or core.codec(raw, nil, nil, nil, parts)
 
 -- Values that are neither scalars nor plain tables, yet can be sent (see codec.lua): enums and vectors. A message may
 -- bring one before anything here has made one.

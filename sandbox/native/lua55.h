@@ -97,6 +97,7 @@ typedef struct {
     X(long long, lua_tointegerx, (lua_State *, int, int *))                                                            \
     X(const char *, lua_tolstring, (lua_State *, int, size_t *))                                                       \
     X(double, lua_tonumberx, (lua_State *, int, int *))                                                                \
+    X(const void *, lua_topointer, (lua_State *, int))                                                                 \
     X(lua_State *, lua_tothread, (lua_State *, int))                                                                   \
     X(void *, lua_touserdata, (lua_State *, int))                                                                      \
     X(int, lua_type, (lua_State *, int))                                                                               \

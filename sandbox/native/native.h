@@ -32,4 +32,7 @@ void add_patterns(lua_State *L);
 /* json.c: puts `json` into the table on top of the stack, which gives a table of functions. */
 void add_json(lua_State *L);
 
+/* codec.c: puts `codec` into the table on top of the stack, which makes the functions for messages. */
+void add_codec(lua_State *L);
+
 #endif

@@ -574,6 +574,7 @@ __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     add_patterns(L);
     add_guard(L);
     add_json(L);
+    add_codec(L);
     lua_pushlightuserdata(L, st);
     lua_pushcclosure(L, co_adopt, 1);
     lua_setfield(L, -2, "adopt");

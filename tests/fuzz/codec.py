@@ -1,5 +1,7 @@
 """The codec of messages, in Lua and in Python, under arbitrary values and bytes.
 
+Lua's side is there twice: alone, and with the native module, which writes the same bytes.
+
 Claims: a graph of values comes back as it was, by way of either language, object for object; both write arrays as the
 same bytes; any bytes are taken or refused by both alike, and mean the same to both; what was taken can be sent again,
 and memory stays within a small multiple of the message; what can't be copied is named with the same words by both; and
@@ -8,19 +10,20 @@ both keep the same limits.
 
 from __future__ import annotations
 
-import functools
 import tracemalloc
 from collections.abc import Callable
+from functools import cache, partial
 from random import Random
+from typing import Any
 
 from luspool.sandbox.codec import CodecError, CopyError, Entries, Limits, Value, decode, encode
 
-from ..property.codec_probes import probes, same
+from ..property.codec_probes import LIBRARIES, probes, same
 from ._codec_graphs import graph, mutated, numbered, scalar, shaped, tree
 from ._round import claim, endless, require, trying
 
 MEMORY = 512 << 20
-"""Bytes that the Lua side may use: a message that makes it ask for more is a finding."""
+"""Bytes that the Lua side may use: a message that makes it ask for more is a finding. (The native module counts itself.)"""
 BYTES_PER_BYTE, SPARE = 300, 1 << 16
 """What reading may take in Python: 250 bytes for each byte of the message, says `decode`, and some for a start."""
 MARK = b"\xfe the value that can't be copied"
@@ -30,40 +33,44 @@ class Uncopyable:
     """What no message carries."""
 
 
-@functools.cache
-def _lua():
-    return probes(max_memory=MEMORY)
+@cache
+def _codecs():
+    return [probes(max_memory=MEMORY if library is None else None, library=library) for library in LIBRARIES.values()]
 
 
-def _check_graph(data: bytes) -> None:
+def _check_graph(lua: Any, data: bytes) -> None:
     """A message of Python's own: both ways around."""
     values = decode(data)
-    assert same([*decode(_lua().again(data))], [*values]), "Python, Lua, Python: not what it was"
-    sent = _lua().again(data)
+    assert same([*decode(lua.again(data))], [*values]), "Python, Lua, Python: not what it was"
+    sent = lua.again(data)
+    every, mode = 2 + len(data) % 7, (None, b"", b"k", b"v", b"kv")[len(data) % 5]
+    assert lua.alike(data, every, mode) is True, (
+        f"not as Lua alone does it, without every {every}th entry, mode {mode!r}"
+    )
     for text in (True, False):
         again = encode(*decode(sent, text=text))
-        assert _lua().same(sent, again, False) is True, f"Lua, Python, Lua with text={text}: not what it was"
+        assert lua.same(sent, again, False) is True, f"Lua, Python, Lua with text={text}: not what it was"
 
 
-def _check_arrays(chance: Random) -> None:
+def _check_arrays(lua: Any, chance: Random) -> None:
     value = [[scalar(chance) for _ in range(chance.randint(1, 5))] for _ in range(chance.randint(1, 5))]
     data = encode(value)
     trying(data)
-    assert _lua().again(data) == data, f"Lua writes {value!r} as other bytes than Python"
+    assert lua.again(data) == data, f"Lua writes {value!r} as other bytes than Python"
 
 
-def _check_bytes(data: bytes) -> None:
+def _check_bytes(lua: Any, data: bytes) -> None:
     """Any bytes: the same fate in both languages, and the same meaning."""
     try:
         values = decode(data)
     except CodecError as error:
         claim(0 <= error.offset <= len(data), f"offset {error.offset} of {len(data)} bytes")
-        claim(_lua().accepts(data) is False, f"Python refuses what Lua takes: {error}")
+        claim(lua.accepts(data) is False, f"Python refuses what Lua takes: {error}")
         return
-    assert _lua().accepts(data) is True, "Lua refuses what Python takes"
-    by_lua, by_python = _lua().again(data), encode(*values)
-    assert _lua().same(by_lua, data, True) is True, "Lua, sent again, means something else"
-    assert _lua().same(by_lua, by_python, True) is True, "Lua and Python read it differently"
+    assert lua.accepts(data) is True, "Lua refuses what Python takes"
+    by_lua, by_python = lua.again(data), encode(*values)
+    assert lua.same(by_lua, data, True) is True, "Lua, sent again, means something else"
+    assert lua.same(by_lua, by_python, True) is True, "Lua and Python read it differently"
     if not _holds_entries(values):
         assert same([*decode(by_lua)], [*values]), "Python reads it differently once Lua has sent it again"
 
@@ -94,7 +101,7 @@ def _check_memory(data: bytes) -> None:
     assert peak <= BYTES_PER_BYTE * len(data) + SPARE, f"{len(data)} bytes take {peak} to read"
 
 
-def _check_refusal(chance: Random) -> None:
+def _check_refusal(lua: Any, chance: Random) -> None:
     """One value somewhere in a tree can't be copied, or one key of it."""
     values = [tree(chance) for _ in range(chance.randint(1, 3))]
     places: list[tuple[list | dict, int | str]] = []
@@ -120,7 +127,7 @@ def _check_refusal(chance: Random) -> None:
         del node[MARK]
     put(Uncopyable if as_key else Uncopyable())
     trying(data)
-    wanted = _lua().refusal_of(data, MARK).decode("utf-8", "surrogateescape")
+    wanted = lua.refusal_of(data, MARK).decode("utf-8", "surrogateescape")
     try:
         encode(*values, what=1)
     except CopyError as error:
@@ -131,7 +138,7 @@ def _check_refusal(chance: Random) -> None:
     assert got == wanted, f"Python says {got!r}, Lua {wanted!r}"
 
 
-def _check_limits(chance: Random) -> None:
+def _check_limits(_lua: Any, chance: Random) -> None:
     """What is too large or too deep for one is so for the other."""
     value: object = [scalar(chance) for _ in range(chance.randint(1, 200))]
     for _ in range(chance.randint(0, 6)):
@@ -140,7 +147,10 @@ def _check_limits(chance: Random) -> None:
     trying(data)
     max_bytes = max(0, len(data) + chance.choice((-20, -1, 0, 1, 20)))
     max_depth = chance.choice((1, 3, 5, 7, 1000))
-    wanted = probes(max_bytes, max_depth).again(data)
+    wanted, *more = [probes(max_bytes, max_depth, library=library).again(data) for library in LIBRARIES.values()]
+    assert all(one == wanted for one in more), (
+        f"limits {max_bytes}, {max_depth}: {more!r} with the native module, {wanted!r} without"
+    )
     try:
         got: object = encode(value, what=1, limits=Limits(max_bytes, max_depth))
     except CopyError as error:
@@ -161,14 +171,17 @@ def _any_bytes(chance: Random) -> bytes:
 
 def execute(chance: Random) -> None:
     """Some values and some bytes."""
-    rare: list[Callable[[Random], None]] = [_check_arrays, _check_refusal, _check_limits]
+    rare: list[Callable[[Any, Random], None]] = [_check_arrays, _check_refusal, _check_limits]
     for _ in range(3):
-        require(_check_bytes, _any_bytes(chance))
+        data = _any_bytes(chance)
+        for lua in _codecs():
+            require(partial(_check_bytes, lua), data)
     data = encode(*graph(chance))
     trying(data)
-    _check_graph(data)
+    for lua in _codecs():
+        _check_graph(lua, data)
     if chance.random() < 0.3:
-        chance.choices(rare, (3, 5, 1))[0](chance)
+        chance.choices(rare, (3, 5, 1))[0](chance.choice(_codecs()), chance)
     if chance.random() < 0.02:
         require(_check_memory, _any_bytes(chance) + chance.choice((b"", b"\x90\xff" * 50)))
 

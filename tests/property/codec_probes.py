@@ -9,11 +9,23 @@ from pathlib import Path
 import lupa.lua55
 
 from luspool.sandbox.codec import Entries
+from luspool.sandbox.preemption import choose
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
+def _libraries():
+    """The native module's path by how the codec is called that it makes; None for the one that is Lua alone."""
+    try:
+        return {"lua": None, "native": choose("signal").library}
+    except ImportError:
+        return {"lua": None}
+
+
+LIBRARIES = _libraries()
+
 PROBES = rb"""
-local codec, enum = ...
+local codec, enum, lua_codec = ...
 
 -- A key by what can be compared across messages: enum values by their text, a table (one at most in a table) by a word.
 local function label(key)
@@ -53,6 +65,29 @@ return {
     one, other = table.pack(codec.decode(one)), table.pack(codec.decode(other))
     return one.n == other.n and same(one, other, {}, loose)
   end,
+  -- Whether this codec and the one that is Lua alone write a message's values as the same bytes, one by one, too, and read
+  -- them alike; after every so-manieth entry has been taken out of its table, and all tables were given a metatable.
+  alike = function(bytes, every, mode)
+    local values, seen, count = table.pack(lua_codec.decode(bytes)), {}, 0
+    local function spoil(t)
+      if type(t) ~= "table" or seen[t] or getmetatable(t) then return end
+      seen[t] = true -- and so stays, whoever holds it weakly
+      for key, value in next, t do
+        spoil(key)
+        spoil(value)
+        count = count + 1
+        if count % every == 0 then t[key] = nil end
+      end
+      setmetatable(t, mode and { __mode = mode, __index = error, __pairs = error, __len = error, __eq = error })
+    end
+    for i = 1, values.n do spoil(values[i]) end
+    for i = 1, values.n do
+      if codec.encode_one("it", values[i]) ~= lua_codec.encode_one("it", values[i]) then return false end
+    end
+    local sent = codec.encode(1, table.unpack(values, 1, values.n))
+    if sent ~= lua_codec.encode(1, table.unpack(values, 1, values.n)) then return false end
+    return same(table.pack(codec.decode(sent)), table.pack(lua_codec.decode(sent)), {})
+  end,
   -- What is said of a message in which a string stands for a function.
   refusal_of = function(bytes, mark)
     local seen = {}
@@ -80,14 +115,18 @@ return {
 """
 
 
-def probes(max_bytes=1 << 28, max_depth=1000, max_memory=None):
-    """Functions of a new state, with the codec of these limits."""
+def probes(max_bytes=1 << 28, max_depth=1000, max_memory=None, library=None):
+    """Functions of a new state, with the codec of these limits; `library` as in LIBRARIES, not with a `max_memory`."""
     runtime = lupa.lua55.LuaRuntime(encoding=None, max_memory=max_memory)
     harness = (ROOT / "tests/lua/codec_harness.lua").read_bytes()
     codec = runtime.execute(
-        harness, lambda name: (ROOT / "sandbox/lua" / f"{name.decode()}.lua").read_bytes(), max_bytes, max_depth
+        harness,
+        lambda name: (ROOT / "sandbox/lua" / f"{name.decode()}.lua").read_bytes(),
+        max_bytes,
+        max_depth,
+        library,
     )
-    return runtime.execute(PROBES, *codec[:2])
+    return runtime.execute(PROBES, codec[0], codec[1], codec[3])
 
 
 def same(one, other):

@@ -11,6 +11,8 @@ import pytest
 
 from luspool.sandbox.codec import CodecError, CopyError, Entries, EnumValue, Limits, decode, encode
 
+from ...property.codec_probes import LIBRARIES
+
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = b"""
 local codec, enum, handle = ...
@@ -20,12 +22,15 @@ local function arguments(_, _, _, ...) return ... end
 
 
 class LuaCodec:
-    """The Lua side, as a state loads it; `run` gives a chunk the names encode, encode_one, decode, enum, handle."""
+    """The Lua side, as a state loads it; `run` gives a chunk the names encode, encode_one, decode, enum, handle.
 
-    def __init__(self, max_bytes=1 << 28, max_depth=10_000_000):
+    `library` is the path of the native module, if that is to do what it can.
+    """
+
+    def __init__(self, library, max_bytes=1 << 28, max_depth=10_000_000):
         self._runtime = lupa.lua55.LuaRuntime(encoding=None, unpack_returned_tuples=True)
         harness = (ROOT / "tests/lua/codec_harness.lua").read_bytes()
-        self._given = self._runtime.execute(harness, self._read, max_bytes, max_depth)
+        self._given = self._runtime.execute(harness, self._read, max_bytes, max_depth, library)
 
     @staticmethod
     def _read(name):
@@ -41,9 +46,14 @@ class LuaCodec:
         return message.decode()
 
 
+@pytest.fixture(scope="module", params=LIBRARIES.values(), ids=LIBRARIES.keys())
+def library(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def lua():
-    return LuaCodec()
+def lua(library):
+    return LuaCodec(library)
 
 
 SCALARS = [
@@ -203,8 +213,8 @@ def test_metatables_are_not_carried_and_never_called(lua):
     )
 
 
-def test_a_changed_string_metatable_reaches_neither_direction():
-    lua = LuaCodec()
+def test_a_changed_string_metatable_reaches_neither_direction(library):
+    lua = LuaCodec(library)
     assert (
         lua.run(
             """
@@ -329,19 +339,19 @@ def test_python_values_that_cannot_be_sent_are_refused_in_the_same_words(value, 
     assert str(raised.value) == message
 
 
-def test_a_message_of_exactly_the_limit_passes_and_one_byte_more_does_not():
+def test_a_message_of_exactly_the_limit_passes_and_one_byte_more_does_not(library):
     value = ["x" * 300, {"k": [1, 2.5, True]}]
     payload = encode(value)
     assert encode(value, limits=Limits(max_bytes=len(payload))) == payload
     with pytest.raises(CopyError, match=f"larger than the limit of {len(payload) - 1} bytes"):
         encode(value, limits=Limits(max_bytes=len(payload) - 1))
     source = "return encode_one(nil, {('x'):rep(300), {k = {1, 2.5, true}}})"
-    assert LuaCodec(len(payload)).run(source) == payload
-    assert LuaCodec(len(payload) - 1).run(source)[0] is None
+    assert LuaCodec(library, len(payload)).run(source) == payload
+    assert LuaCodec(library, len(payload) - 1).run(source)[0] is None
 
 
-def test_a_message_that_is_too_large_says_limit_and_place():
-    lua = LuaCodec(1024)
+def test_a_message_that_is_too_large_says_limit_and_place(library):
+    lua = LuaCodec(library, 1024)
     large = "message is larger than the limit of 1024 bytes"
     assert lua.refusal("encode_one('message', ('x'):rep(1020))") == large + " (at message)"
     assert lua.refusal("encode_one(nil, {x = ('x'):rep(2000)})") == large + " (at field .x)"
@@ -351,8 +361,8 @@ def test_a_message_that_is_too_large_says_limit_and_place():
     assert str(raised.value) == large + " (at field .x)"
 
 
-def test_a_message_that_is_nested_too_deep_says_limit_and_place():
-    lua = LuaCodec(max_depth=2)
+def test_a_message_that_is_nested_too_deep_says_limit_and_place(library):
+    lua = LuaCodec(library, max_depth=2)
     assert decode(lua.run("return encode_one(nil, {x = {1}})")) == ({"x": [1]},)
     deep = "message is nested deeper than the limit of 2 levels (at field .x.y)"
     assert lua.refusal("encode_one(nil, {x = {y = {}}})") == deep
@@ -426,8 +436,8 @@ def test_malformed_bytes_are_an_error_on_both_sides(lua, data):
     assert lua.run("return (pcall(decode, (arguments(...))))", data) is False
 
 
-def test_a_size_that_the_data_cannot_hold_costs_no_memory():
-    lua = LuaCodec()
+def test_a_size_that_the_data_cannot_hold_costs_no_memory(library):
+    lua = LuaCodec(library)
     data = (
         HEADER.pack(1, 1, 1, 1, 0) + b"\x32" + struct.pack("<ii", 1 << 20, 1 << 28) + b"\x91" + b"\x11\x05" * (1 << 18)
     )
