@@ -1,6 +1,6 @@
 -- Puts the codec's parts together as a state does, with enums and vectors to send: harness(read, max_bytes, max_depth, library)
--- gives the codec, new_enum(names), the metatable of a sealed kind, and the codec that is Lua alone. `read` gives the text of a
--- part by its name; `library` is the path of the native module, if it is to be in use.
+-- gives the codec, new_enum(names), the metatable of a sealed kind, the codec that is Lua alone, and the native functions. `read`
+-- gives the text of a part by its name; `library` is the path of the native module, if it is to be in use.
 local read, max_bytes, max_depth, library = ...
 local raw = load(read("raw"), "=raw", "t")()
 raw.max_bytes, raw.max_depth, raw.special, raw.kinds = max_bytes, max_depth, {}, {}
@@ -62,4 +62,4 @@ local native = library and package.loadlib(library, "luspool_open")()
 local codec = native and native.codec(function(name, ...)
   return parts[name == "decode" and "codec_decode" or "codec_encode"][name](...)
 end, max_bytes, max_depth, raw.sealed, raw.special) or parts.codec
-return codec, new_enum, handle_metatable, parts.codec
+return codec, new_enum, handle_metatable, parts.codec, native

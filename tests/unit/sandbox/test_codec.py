@@ -37,7 +37,7 @@ class LuaCodec:
         return (ROOT / "sandbox/lua" / f"{name.decode()}.lua").read_bytes()
 
     def run(self, source, *arguments):
-        return self._runtime.execute(NAMES + source.encode(), *self._given, *arguments)
+        return self._runtime.execute(NAMES + source.encode(), *self._given[:3], *arguments)
 
     def refusal(self, call):
         """The message with which the Lua side refuses `call`, an expression."""
