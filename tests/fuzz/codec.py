@@ -23,7 +23,7 @@ from ._codec_graphs import graph, mutated, numbered, scalar, shaped, tree
 from ._round import claim, endless, require, trying
 
 MEMORY = 512 << 20
-"""Bytes that Lua alone may use: a message that makes it ask for more is a finding. (The native module counts itself.)"""
+"""Bytes that Lua alone may use: a message that makes it ask for more is a finding. (The native module counts anew.)"""
 BYTES_PER_BYTE, SPARE = 300, 1 << 16
 """What reading may take in Python: 250 bytes for each byte of the message, says `decode`, and some for a start."""
 MARK = b"\xfe the value that can't be copied"

@@ -65,8 +65,8 @@ return {
     one, other = table.pack(codec.decode(one)), table.pack(codec.decode(other))
     return one.n == other.n and same(one, other, {}, loose)
   end,
-  -- Whether this codec and the one that is Lua alone write a message's values as the same bytes, together and one by one,
-  -- and read them alike; after every so-manieth entry has been taken out of its table, and all got a metatable.
+  -- Whether this codec and the one that is Lua alone write the values of a message as the same bytes, together and one
+  -- by one, and read them alike; after every so-manieth entry has been taken out of its table, and all got a metatable.
   alike = function(bytes, every, mode)
     local values, seen, count = table.pack(lua_codec.decode(bytes)), {}, 0
     local function spoil(t)
