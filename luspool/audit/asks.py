@@ -16,6 +16,9 @@ from .guarded import BUILT_IN_MODULES, GUARDED, MODULE_PATH, OF_HOST, TABLES, As
 _MOST_PARENTS: Final = 64
 """Directories above one path that are told; a path of two thousand is as easily written. Guessed."""
 
+FINDINGS_MOST: Final = 10_000
+"""Of one script, each of which has to be followed, compared and shown: more are two million as easily written. Guessed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Library:
@@ -57,11 +60,37 @@ class Call:
         return sys.intern(os.fsdecode(value)) if isinstance(value, bytes) else None
 
 
+class TooMuchAskedError(Exception):
+    """There is more than `FINDINGS_MOST`; `place` is where the first is that was left out."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+
 @dataclass(slots=True)
 class Asked:
+    """What is found. The methods that add something may raise TooMuchAskedError."""
+
     uses: list[Use] = field(default_factory=list)
     unknowns: list[Unknown] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+
+    def use(self, use: Use) -> None:
+        self._check(use.place)
+        self.uses.append(use)
+
+    def unknown(self, unknown: Unknown) -> None:
+        self._check(unknown.place)
+        self.unknowns.append(unknown)
+
+    def target(self, target: Target) -> None:
+        self._check(target.place)
+        self.targets.append(target)
+
+    def _check(self, place: Place) -> None:
+        if len(self.uses) + len(self.unknowns) + len(self.targets) >= FINDINGS_MOST:
+            raise TooMuchAskedError(place)
 
 
 def guarded(name: str) -> Guarded | None:
@@ -89,21 +118,21 @@ def add_asked(call: Call, asked: Asked) -> None:
     """Add what this call asks for."""
     function = guarded(call.name)
     if function is None:
-        asked.unknowns.append(Unknown(call.name, "luspool knows no such function", ANYTHING, call.place))
+        asked.unknown(Unknown(call.name, "luspool knows no such function", ANYTHING, call.place))
         return
     if function.loads and not (function.asks is Asks.FOR_MODULE and call.text(0) in BUILT_IN_MODULES):
-        asked.uses.append(Use("load", None, call.name, call.place))
+        asked.use(Use("load", None, call.name, call.place))
     match function.asks:
         case Asks.FOR_TEXT:
             why = "what is loaded from text can do anything"
-            asked.unknowns.append(Unknown(call.name, why, ANYTHING, call.place))
+            asked.unknown(Unknown(call.name, why, ANYTHING, call.place))
         case Asks.BY_PLEDGE:
             _add_pledges(call, asked)
         case Asks.OF_HOST:
-            asked.uses.append(Use("host", call.name.removeprefix("host."), call.name, call.place))
+            asked.use(Use("host", call.name.removeprefix("host."), call.name, call.place))
         case Asks.SOMEWHERE:
             why = "the system chooses the name of the file"
-            asked.unknowns.append(Unknown(call.name, why, permissions_of(call.name), call.place))
+            asked.unknown(Unknown(call.name, why, permissions_of(call.name), call.place))
         case Asks.AS_CALLED:
             _add_called(call, function, asked)
         case Asks.FOR_MODULE:
@@ -118,16 +147,16 @@ def _add_plain(call: Call, function: Guarded, asked: Asked) -> None:
     for index, permission in _asked_arguments(call, function):
         path = call.text(index)
         if path is not None:
-            asked.uses.append(Use(permission, path, call.name, call.place))
+            asked.use(Use(permission, path, call.name, call.place))
             if function.asks is Asks.WITH_PARENTS and call.may_have(1) and call.argument(1) is not FALSY:
                 _add_parents(call, permission, path, asked)
         elif call.may_have(index):
             anything = ANYTHING if function.follows else (permission,)
             why = f"its argument {index + 1} is no constant"
-            asked.unknowns.append(Unknown(call.name, why, anything, call.place))
+            asked.unknown(Unknown(call.name, why, anything, call.place))
     path = call.text(0)
     if function.follows and path is not None:
-        asked.targets.append(Target((path,), call.name, call.place))
+        asked.target(Target((path,), call.name, call.place))
 
 
 def _asked_arguments(call: Call, function: Guarded) -> Iterator[tuple[int, str]]:
@@ -155,9 +184,9 @@ def _add_parents(call: Call, permission: str, path: str, asked: Asked) -> None:
         path = sys.intern(os.path.dirname(path.rstrip("/")))
         if path in ("", "/"):
             return
-        asked.uses.append(Use(permission, path, call.name, call.place))
+        asked.use(Use(permission, path, call.name, call.place))
     why = f"its path has more than {_MOST_PARENTS} directories"
-    asked.unknowns.append(Unknown(call.name, why, (permission,), call.place))
+    asked.unknown(Unknown(call.name, why, (permission,), call.place))
 
 
 def _add_pledges(call: Call, asked: Asked) -> None:
@@ -171,12 +200,12 @@ def _add_pledges(call: Call, asked: Asked) -> None:
                 why = error.problem
             else:
                 if not pledge.rejected and pledge.permission != "seal":
-                    asked.uses.append(Use(pledge.permission, pledge.value, call.name, call.place))
+                    asked.use(Use(pledge.permission, pledge.value, call.name, call.place))
                 continue
         if value is not FALSY:  # which is an error
-            asked.unknowns.append(Unknown(call.name, why, ANYTHING, call.place))
+            asked.unknown(Unknown(call.name, why, ANYTHING, call.place))
     if call.is_open:
-        asked.unknowns.append(Unknown(call.name, "its arguments are no constants", ANYTHING, call.place))
+        asked.unknown(Unknown(call.name, "its arguments are no constants", ANYTHING, call.place))
 
 
 def _add_called(call: Call, function: Guarded, asked: Asked) -> None:
@@ -187,25 +216,25 @@ def _add_called(call: Call, function: Guarded, asked: Asked) -> None:
         add_asked(inner, asked)
         if required(inner):
             why = "it gives a part of the library, and what becomes of that can't be known"
-            asked.unknowns.append(Unknown(called.name, why, ANYTHING, call.place))
+            asked.unknown(Unknown(called.name, why, ANYTHING, call.place))
 
 
 def _add_module(call: Call, asked: Asked) -> None:
     name = call.text(0)
     if name is None:
-        asked.unknowns.append(Unknown(call.name, "its argument 1 is no constant", ANYTHING, call.place))
+        asked.unknown(Unknown(call.name, "its argument 1 is no constant", ANYTHING, call.place))
     elif name not in BUILT_IN_MODULES:
         paths = tuple(template.replace("?", name.replace(".", "/")) for template in MODULE_PATH)
-        asked.targets.append(Target(paths, call.name, call.place))
+        asked.target(Target(paths, call.name, call.place))
 
 
 def _add_search(call: Call, asked: Asked) -> None:
     name, path = call.text(0), call.text(1)
     if name is None or path is None or call.may_have(2):
         why = "its arguments are not two constants"
-        asked.unknowns.append(Unknown(call.name, why, permissions_of(call.name), call.place))
+        asked.unknown(Unknown(call.name, why, permissions_of(call.name), call.place))
         return
     for template in filter(None, path.split(";")):
         found = sys.intern(template.replace("?", name.replace(".", "/")))
         if len(found) <= LONGEST_CONSTANT:  # else there is no such file, and many `?` could make it of any length
-            asked.uses.append(Use("fs:read", found, call.name, call.place))
+            asked.use(Use("fs:read", found, call.name, call.place))

@@ -14,7 +14,18 @@ from typing import Final
 
 from ..sandbox import Stop
 from ..sandbox.syntax.record import Declaration, Kind, Part, Record, deep_recursion
-from .asks import FALSY, Asked, Call, Library, Value, add_asked, permissions_of, required
+from .asks import (
+    FALSY,
+    FINDINGS_MOST,
+    Asked,
+    Call,
+    Library,
+    TooMuchAskedError,
+    Value,
+    add_asked,
+    permissions_of,
+    required,
+)
 from .constants import LONGEST_CONSTANT, string_value, text_value
 from .findings import ANYTHING, Place, ScriptFindings, Unknown
 from .guarded import ENVIRONMENTS, FREE, FREE_TABLES, GUARDED, HARMLESS, TABLES, TRACKED
@@ -31,9 +42,13 @@ def scan_script(record: Record, path: str, stop: Stop | None = None) -> ScriptFi
     `TranslationStoppedError` soon after `stop` is requested.
     """
     scan = _Scan(record, path, stop or Stop())
-    with deep_recursion():
-        scan.all()
     asked = scan.asked
+    try:
+        with deep_recursion():
+            scan.all()
+    except TooMuchAskedError as error:
+        why = f"the script asks for more than {FINDINGS_MOST} things, and is not looked into from here on"
+        asked.unknowns.append(Unknown(path, why, ANYTHING, error.place))
     return ScriptFindings(tuple(asked.uses), tuple(asked.unknowns), tuple(asked.targets))
 
 
@@ -54,7 +69,7 @@ class _Scan:
         for declaration in self._record.declarations:
             if declaration.name == "_ENV":
                 why = "it changes what global names mean"
-                self.asked.unknowns.append(Unknown("_ENV", why, ANYTHING, self._place(declaration.at)))
+                self.asked.unknown(Unknown("_ENV", why, ANYTHING, self._place(declaration.at)))
         self._look_into(self._record.chunk)
         for definition in self._record.definitions:
             value = self._meaning(definition.names, definition.path[0])
@@ -97,14 +112,14 @@ class _Scan:
         elif value.name not in GUARDED and value.name not in TABLES and value.name:
             why = "luspool knows no such function"
         name = value.name or self._tokens.text(part.first)
-        self.asked.unknowns.append(Unknown(name, why, permissions_of(value.name), self._place(part.first)))
+        self.asked.unknown(Unknown(name, why, permissions_of(value.name), self._place(part.first)))
 
     def _redefined(self, value: Value, at: int) -> None:
         """A part of the library is made something else: also one that asks for nothing, but is relied on here."""
         if isinstance(value, Library):
             why = "it is made something else, and what that is can't be known"
             name = value.name or self._tokens.text(at)
-            self.asked.unknowns.append(Unknown(name, why, ANYTHING, self._place(at)))
+            self.asked.unknown(Unknown(name, why, ANYTHING, self._place(at)))
 
     def _local(self, part: Part) -> None:
         owners: dict[int, Declaration] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from luspool.audit.asks import FINDINGS_MOST
 from luspool.audit.guarded import BUILT_IN_MODULES, FREE, FREE_TABLES, GUARDED, HARMLESS, MODULE_PATH, TABLES, TRACKED
 from luspool.audit.script import scan_script
 from luspool.sandbox.syntax.record import record
@@ -207,9 +208,11 @@ def test_a_megabyte_of_anything_takes_time_in_proportion(case):
     piece, before = LARGE[case]
     count = MEGABYTE // 4 // len(piece)
     found = scan(before + piece * count + ("`" if before.endswith("`") else ""))
-    assert len(found.uses) + len(found.unknowns) == {"one line of calls": count, "constants that double": count}.get(
-        case, 1 if before == "x = io" else 0
-    )
+    assert len(found.uses) + len(found.unknowns) == {
+        "one line of calls": FINDINGS_MOST + 1,
+        "one chain of fields": 1,
+        "constants that double": count,
+    }.get(case, 0)
 
 
 @pytest.mark.parametrize("depth", [10, 150])
@@ -276,6 +279,18 @@ def test_a_short_script_has_no_findings_without_measure():
     ]
     assert [len(use.value) for use in found.uses] == [4000, *range(3997, 3997 - 128, -2)]
     assert findings(f"package.searchpath('{'x' * 2000}', '?/a;?/?/?')") == [f"fs:read={'x' * 2000}/a"]
+
+
+def test_no_script_has_more_findings_than_can_be_followed_and_shown():
+    """Of all kinds together; where the rest begins is told, and that anything can be asked there."""
+    kinds = "os.getenv('A') io.open(x) require 'm'\n"  # three findings, and a use of `load`
+    assert len(scan(kinds * (FINDINGS_MOST // 4)).unknowns) == FINDINGS_MOST // 4
+    found = scan(kinds * (FINDINGS_MOST // 4) + "\n  os.getenv('B') os.getenv('C')")
+    assert (len(found.uses), len(found.targets)) == (FINDINGS_MOST // 2, FINDINGS_MOST // 4)
+    *_, last = found.unknowns
+    assert (last.what, last.place.line, last.place.column) == ("main.lus", FINDINGS_MOST // 4 + 2, 3)
+    assert last.why == "the script asks for more than 10000 things, and is not looked into from here on"
+    assert last.permissions == ()
 
 
 def test_a_text_is_kept_once_however_often_it_is_used():
