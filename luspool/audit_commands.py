@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
-from io import TextIOWrapper
 
 import click
 
@@ -33,10 +31,6 @@ def audit() -> None:
     luspool audit scan main.lus
     luspool audit report run.jsonl
     """
-    # What scripts are called may be beyond what the locale can write.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 @audit.command(no_args_is_help=True)

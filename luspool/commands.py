@@ -6,6 +6,7 @@ Only `cli` imports this, after it has started a host process: importing click ta
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from .interrupts import Interrupts
 from .options import LimitedCommand, once, strict_globals_option, verbosity_options
 from .run_options import run_options
 from .scheduler.process import HostProcess
+from .streams import StandardStreams, own_output
 
 if TYPE_CHECKING:
     from .run import RunOptions
@@ -34,12 +36,14 @@ class Prepared:
 
 def invoke(arguments: Sequence[str], prepared: Prepared | None) -> int:
     """Carry out a command line; its exit status. `prepared` is for those that run a script. UsageError."""
+    streams = StandardStreams(nullcontext())
     try:
-        status = _luspool.main(list(arguments), prog_name="luspool", standalone_mode=False, obj=prepared)
+        with redirect_stdout(own_output(streams)):  # for all that click.echo writes, help included
+            status = _luspool.main(list(arguments), prog_name="luspool", standalone_mode=False, obj=prepared)
     except click.Abort:
         raise KeyboardInterrupt from None  # which click made it of
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        streams.say(error.format_message())
         return errors.USAGE
     except click.UsageError as error:
         help_of = error.ctx.command_path if error.ctx is not None else "luspool"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
+import sys
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from .errors import CannotWriteError, OutputClosedError
 from .terminal import VisibleText
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _INPUT, _OUTPUT, _ERRORS = 0, 1, 2
 _READ_SIZE = 64 * 1024  # no more than a frame to the host holds
@@ -41,6 +47,10 @@ class StandardStreams:
         if stream in self._visible:
             data = self._visible[stream].feed(data)
         self._write(stream, data)
+
+    def write_own(self, data: bytes) -> None:
+        """As `write` to standard output, of what luspool says itself: a terminal gets it as it is."""
+        self._write(_OUTPUT, data)
 
     def flush(self) -> None:
         """Write what was held back of a character that a terminal did not get whole."""
@@ -91,3 +101,30 @@ class StandardStreams:
         writable = select.poll()
         writable.register(stream, select.POLLOUT)
         return writable
+
+
+def own_output(streams: StandardStreams) -> io.TextIOWrapper:
+    """Standard output for text of luspool's own, to stand in for `sys.stdout`, where failing would raise an OSError,
+    and click would make status 1 of a reader that has gone. OutputClosedError, CannotWriteError. What is beyond the
+    locale is spelt out."""
+    encoding = sys.stdout.encoding if sys.stdout is not None else None
+    return io.TextIOWrapper(_OwnOutput(streams), encoding, "backslashreplace", write_through=True)
+
+
+class _OwnOutput(io.RawIOBase):
+    def __init__(self, streams: StandardStreams) -> None:
+        super().__init__()
+        self._streams = streams
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return os.isatty(_OUTPUT)
+
+    def fileno(self) -> int:
+        return _OUTPUT
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self._streams.write_own(bytes(data))
+        return memoryview(data).nbytes

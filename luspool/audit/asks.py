@@ -17,7 +17,7 @@ _MOST_PARENTS: Final = 64
 """Directories above one path that are told; a path of two thousand is as easily written. Guessed."""
 
 FINDINGS_MOST: Final = 10_000
-"""Of one script, each of which has to be followed, compared and shown: more are two million as easily written. Guessed."""
+"""Of one script, each of which is followed, compared and shown. Guessed; two million are as easily written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+NO_ROOM = b"luspool: cannot write to standard output: No space left on device\n"
+
 
 def test_a_printed_line_is_out_before_the_program_goes_on(luspool):
     luspool.write(main='print("ready") print("got", io.read("l"))')
@@ -72,7 +74,26 @@ def test_a_full_disk_is_told(luspool):
     with open("/dev/full", "wb") as full:
         process = luspool.start("run", "main.lus", stdout=full)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (125, b"luspool: cannot write to standard output: No space left on device\n")
+    assert (process.returncode, said) == (125, NO_ROOM)
+
+
+def test_whatever_a_command_says_of_its_own_may_find_no_reader_or_no_room(luspool):
+    """The status is that of a run, and not click's; help and version are click's own words."""
+    luspool.write(main='io.open("main.lus"):close()')
+    assert luspool("run", "-P", "fs:read", "--audit", "log.jsonl", "main.lus").returncode == 0
+    assert luspool("batch", "-P", "fs:read", "main.lus").returncode == 0
+    reading, no_reader = os.pipe()
+    os.close(reading)
+    ends = {no_reader: (141, b""), os.open("/dev/full", os.O_WRONLY): (125, NO_ROOM)}
+    audits = ("audit scan main.lus", "audit check --against main.lus main.lus", "audit report --html log.jsonl")
+    others = ("--help", "audit derive log.jsonl", "batch status", "batch export")
+    tried = [(command, no_reader) for command in (*audits, *others)] + [("doctor", stdout) for stdout in ends]
+    for command, stdout in tried:
+        process = luspool.start(*command.split(), stdout=stdout)
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == ends[stdout], command
+    for stdout in ends:
+        os.close(stdout)
 
 
 @pytest.mark.parametrize("stream", [0, 1, 2])
