@@ -6,7 +6,8 @@ from luspool.scheduler.process import HostProcess
 
 PRELUDE = f"""
 import sys; sys.path[:] = {sys.path!r}
-import os, signal, socket, time
+import ctypes, os, signal, socket, time
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a test that is killed leaves nobody who waits for ever
 from luspool.scheduler import wire
 from luspool.scheduler.process import CONTROL_FD, EVENTS_FD
 events, control = socket.socket(fileno=EVENTS_FD), socket.socket(fileno=CONTROL_FD)

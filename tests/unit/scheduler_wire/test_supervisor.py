@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import zlib
 from contextlib import contextmanager, nullcontext
@@ -19,24 +18,8 @@ from luspool.scheduler.process import HostProcess
 from luspool.scheduler.supervisor import HostDiedError, SoleHost, Supervisor, Surroundings
 from luspool.scheduler.units import UNLIMITED
 
-PREAMBLE = """
-import os, signal, socket, sys
-from luspool.scheduler import wire
-from luspool.scheduler.process import CONTROL_FD, EVENTS_FD
-events, control = socket.socket(fileno=EVENTS_FD), socket.socket(fileno=CONTROL_FD)
-decoder = wire.Decoder(wire.TO_HOST)
-def send(*messages):
-    for message in messages:
-        (control if type(message) in wire.CONTROL else events).sendall(wire.encode(message))
-def receive():
-    while True:
-        for message in decoder:
-            return message
-        data = control.recv(1 << 16)
-        if not data:
-            os._exit(0)
-        decoder.feed(data)
-"""
+from ..scheduler_fleet.host_script import start_host
+
 HELLO = "send(wire.Hello(wire.VERSION)); start = receive()\n"
 END = "send(wire.TreeEnded(False, 0)); receive(); os._exit(0)\n"
 
@@ -99,7 +82,7 @@ def _nothing_is_left_behind():
 
 @contextmanager
 def host(code: str):
-    with HostProcess.start([sys.executable, "-I", "-c", PREAMBLE + code]) as process:
+    with start_host(code) as process:
         yield process
 
 
@@ -212,7 +195,7 @@ def test_last_words_are_heard_before_a_death_is_reported(death, status):
 
 
 def test_a_death_with_a_child_that_keeps_the_socket_open_is_seen_all_the_same():
-    code = HELLO + "(os.fork() or signal.pause()); os._exit(4)"
+    code = HELLO + "(os.fork() or receive()); os._exit(4)"
     with pytest.raises(HostDiedError) as caught:
         run(code)
     assert caught.value.exit_status == 4
