@@ -4,6 +4,9 @@ from ..scheduler.protocol import StateId
 
 def bind(path: str, /) -> None: ...
 
+# Within a host call of a script: where the script is.
+def position() -> bytes: ...
+
 class Stepper:
     def __init__(self, handle: int, runtime: object, memory: int = 0) -> None: ...
     @property

@@ -33,7 +33,7 @@ from .compiler import lazy_part
 from .console import Console
 from .open_files import OpenFile
 from .operations import Operation
-from .preemption import Stepper
+from .preemption import Stepper, mechanism
 from .program import Program
 from .recorder import Recorder
 from .rights import Rights
@@ -71,6 +71,7 @@ class Door:
         "shared",
         "stepper",
         "stop",
+        "where",
         "worker_limits",
     )
 
@@ -86,8 +87,12 @@ class Door:
         """What workers get that are created from now on; None: the state's own."""
         self.recorder: Recorder | None = None
         """What the state leaves for the audit log, if there is one."""
+        self.where = b"?"
+        """The script's position in the call that is being answered, where the library says it (lua/audited.lua)."""
         if program.audit:
-            self.recorder = Recorder(port.record, program.audit, program.pledges, is_worker=program.creator != 0)
+            position = mechanism().position or (lambda: self.where)
+            is_worker = program.creator != 0
+            self.recorder = Recorder(port.record, position, program.audit, program.pledges, is_worker=is_worker)
         self.rights = Rights(program.pledges, program.audit, self.recorder)
         self.files: dict[int, OpenFile] = {}
         self.stepper: Stepper | None = None
@@ -207,8 +212,7 @@ def _part(_: Door, name: bytes) -> bytes:
 
 def _asking(door: Door, where: bytes, operation: int, *arguments: Scalar) -> Scalar:
     """Any call that asks for permissions, from a library that says where (lua/audited.lua)."""
-    if door.recorder is not None:
-        door.recorder.where = where
+    door.where = where
     return _CALLS[operation](door, *arguments)
 
 

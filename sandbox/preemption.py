@@ -82,6 +82,9 @@ class Mechanism(Protocol):
     library: bytes | None
     """The path of the native module that boot.lua loads, if there is one."""
 
+    position: Callable[[], bytes] | None
+    """Called within a host call of a script: where the script is, as `name:line`. None: lua/audited.lua has to say so."""
+
     def calls(self, door: HostCalls) -> Callable[..., Scalar]:
         """What a new state's library is to call: the door, or something in front of it."""
 
@@ -102,6 +105,7 @@ class _Signal:
 
         _preempt.bind(lupa.lua55.__file__)
         self.library: bytes | None = os.fsencode(_preempt.__file__)
+        self.position: Callable[[], bytes] | None = _preempt.position
         self._stepper = _preempt.Stepper
 
     def calls(self, door: HostCalls) -> Callable[..., Scalar]:

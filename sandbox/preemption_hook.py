@@ -16,6 +16,7 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import lupa.lua55
@@ -302,6 +303,7 @@ class CountingHook:
 
     name = "hook"
     library: bytes | None = None
+    position: Callable[[], bytes] | None = None
 
     def calls(self, door: HostCalls) -> MeteredCalls:
         return MeteredCalls(door)

@@ -1,42 +1,51 @@
 """What a state's decisions leave behind for the audit log, on its way out of the host.
 
-Rows are kept until there are some, until the state's step is over, and for a fraction of a second at most while it goes
-on deciding: so a host that is killed loses little, and a program that opens 10,000 files sends some dozen batches. The
+Decisions are kept as they are until there are many, until the state's step is over, and for a fraction of a second at
+most while it goes on deciding: so a host that is killed loses little, and a program that opens 10,000 files sends a
+dozen batches. Only then is something made of them, of all at once, in columns: a program pays for each decision. The
 same decision at the same place is one row with a count, until the state's pledges change or the rows have gone.
 
-A batch is JSON: `[verdicts, rows]`. Most decisions share what decided, so that is a list of its own. A row is one of
+A batch is JSON, a list of parts in order. A part is one of
 
-    [verdict, where, asked, resolved, first, count, last]   a decision; `verdict` is the index of
-        [permission, decision, reason, rule, origin, inherited, shadow's decision, shadow's rule]
-    ["pledge", at, where, pledge, granted]
     ["state", at, creator, script, held, ceiling]
+    ["pledge", at, where, pledge, granted]
     ["end", at, outcome]
+    [grounds, ground, asked, resolved, at, again]           decisions
 
-Times are nanoseconds since 1970. Who reads this takes nothing of it for granted: it comes from a host.
+The last four but one of the latter are columns, with an item for each row: `ground` is the index in `grounds`, a list of
+[where, permission, decision, reason, rule, origin, inherited, shadow's decision, shadow's rule]. `again` has
+[row, count, last] for the rows that count for more than one decision. Times are nanoseconds since 1970. Who reads this
+takes nothing of it for granted: it comes from a host.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import time_ns
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..permissions import Audit, Decision, PledgeSet, Reason, Rule, held_and_ceiling
 from .calls import decode
 
-_ROWS: Final = 256
-"""Of one batch at most. With more, what it costs by itself would not be any less that could be measured. Guessed."""
+_ROWS: Final = 1024
+"""Decisions of one batch at most: of files, as many as are opened while they may be held back, so that more would be of no
+use."""
+_PARTS: Final = 256
+"""Of one batch at most: a program may call `pledge` between any two decisions. Guessed."""
 _CHARACTERS: Final = 64 * 1024
-"""Of all texts in one batch, but for the last row: how long they are is the script's choice."""
+"""After so many in the texts of a batch, it is sent: how long they are is the script's choice."""
+_SAID: Final = 160 * 1024
+"""Characters of what decided, counted for each row of a part: lines are longer than the batch that they are made of. With
+what may be there before, a batch has some 300,000 at most, which is well below `wire.RECORD_LIMIT` however they are escaped."""
 _LONGEST: Final = 4096
 """Characters of one text; longer ones are cut. No path that is asked for and no pledge is longer."""
 _HELD_BACK: Final = 100_000_000
 """Nanoseconds for which a row waits for the next at most, while one comes. Guessed: what a killed host may lose."""
 
 Text = TypeVar("Text", str, str | None)
-_Row: TypeAlias = list[Any]  # what JSON can say
-_COUNT, _LAST = 5, 6
+_Part: TypeAlias = list[Any]  # what JSON can say
+_Made: TypeAlias = tuple[Decision, Decision | None, str | None, bytes, int]
 _encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -49,42 +58,38 @@ class Recorder:
         "_characters",
         "_inherited",
         "_is_worker",
-        "_known",
-        "_numbers",
-        "_pending",
-        "_pending_characters",
-        "_places",
-        "_rows",
+        "_made",
+        "_parts",
+        "_position",
         "_send",
         "_since",
-        "_verdicts",
-        "where",
     )
 
-    def __init__(self, send: Callable[[bytes], None], audit: Audit, pledges: PledgeSet, *, is_worker: bool) -> None:
-        """`send` takes a batch. `pledges` are those that the state begins with."""
-        self.where = b"?"
-        """The script's position in the call that is being answered."""
+    def __init__(
+        self,
+        send: Callable[[bytes], None],
+        position: Callable[[], bytes],
+        audit: Audit,
+        pledges: PledgeSet,
+        *,
+        is_worker: bool,
+    ) -> None:
+        """`send` takes a batch. `position` is called within each host call that is decided on: where the script is.
+        `pledges` are those that the state begins with."""
         self._send = send
+        self._position = position
         self._audit = audit
         self._born_with = pledges
         self._is_worker = is_worker
         self._inherited: frozenset[int] | None = None
         """The identities of the rules in `_born_with`, once somebody has asked."""
-        self._pending: list[tuple[Decision, Decision | None, str | None, bytes, int]] = []
-        """Decisions that are no rows yet: each with its shadow, what the path was called, where, and when."""
-        self._pending_characters = 0
-        self._rows: list[_Row] = []
-        self._since = 0
-        """The time of the first row, or decision that is kept."""
+        self._made: list[_Made] = []
+        """Decisions that are in no part yet: each with its shadow, what the path was called, where, and when."""
         self._characters = 0
-        self._known: dict[tuple[object, ...], _Row] = {}
-        """The rows of decisions that may be made again, as they were."""
-        self._verdicts: list[_Row] = []
-        self._places: dict[bytes, str] = {}
-        """Positions, as texts."""
-        self._numbers: dict[tuple[object, ...], int] = {}
-        """Of the verdicts, by the identities of their rules: those of the present pledges."""
+        """In the texts of these, and of the parts."""
+        self._parts: list[_Part] = []
+        self._since = 0
+        """The time of the first part, or decision that is kept."""
 
     def began(self, creator: int, script: str) -> None:
         """The state begins. `creator` is 0 for the root."""
@@ -94,54 +99,19 @@ class Recorder:
         self._add(["state", time_ns(), creator, script, held, ceiling], [script, *held, *ceiling])
 
     def decided(self, decision: Decision, shadow: Decision | None, asked: str | None) -> None:
-        """A decision, and what the shadow set would have decided. `asked` is what the script called a real path.
-
-        It is only kept here: rows are made of many at once, which takes half the time.
-        """
+        """A decision, and what the shadow set would have decided. `asked` is what the script called a real path."""
         now = time_ns()
-        pending = self._pending
-        if not pending and not self._rows:
+        made = self._made
+        if not made and not self._parts:
             self._since = now
-        pending.append((decision, shadow, asked, self.where, now))
-        self._pending_characters += len(asked or "") + len(decision.value or "")
-        if now - self._since > _HELD_BACK:
+        at = self._position()
+        made.append((decision, shadow, asked, at, now))
+        self._characters += len(at) + len(asked or "") + len(decision.value or "")
+        if len(made) >= _ROWS or self._characters >= _CHARACTERS or now - self._since > _HELD_BACK:
             self.flush()
-        elif len(pending) >= _ROWS or self._pending_characters >= _CHARACTERS:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Make rows of the decisions that are kept."""
-        pending, self._pending, self._pending_characters = self._pending, [], 0
-        known, numbers, places = self._known, self._numbers, self._places
-        for decision, shadow, asked, at, now in pending:
-            value, resolved = decision.value, None
-            # By identity, which is quick: while the pledges are as they are, their rules are the same objects.
-            verdict: tuple[object, ...] = (decision.permission, id(decision.reason), id(decision.rule))
-            if shadow is not None:
-                verdict = (*verdict, shadow.allowed, id(shadow.rule))
-            key = (verdict, at, asked, value)
-            row = known.get(key)
-            if row is not None:
-                row[_COUNT] += 1
-                row[_LAST] = now
-                continue
-            number = numbers.get(verdict)
-            if number is None:
-                number = self._add_verdict(verdict, decision, shadow)
-            where = places.get(at) or self._add_place(at)
-            if asked is not None:
-                value, resolved = asked, value
-            size = len(value or "") + len(resolved or "")
-            if size > _LONGEST:
-                value, resolved = _cut(value), _cut(resolved)
-            row = known[key] = [number, where, value, resolved, now, 1, now]
-            self._append(row, size, now)
 
     def pledged(self, pledge: str, where: str, *, granted: bool) -> None:
         """One argument of a call of `pledge`. What is decided from here on is decided by another set."""
-        self._settle()
-        self._known.clear()
-        self._numbers.clear()
         where, pledge = _cut(where), _cut(pledge)
         self._add(["pledge", time_ns(), where, pledge, granted], [where, pledge])
 
@@ -153,51 +123,84 @@ class Recorder:
     def flush(self) -> None:
         """Send what there is."""
         self._settle()
-        self._send_rows()
+        self._send_parts()
 
-    def _send_rows(self) -> None:
-        if not self._rows:
-            return
-        batch = _encoded([self._verdicts, self._rows])
-        self._rows, self._verdicts, self._characters = [], [], 0
-        self._known.clear()
-        self._places.clear()
-        self._numbers.clear()
-        self._send(batch.encode())
-
-    def _add(self, row: _Row, texts: Sequence[str]) -> None:
+    def _add(self, part: _Part, texts: Sequence[str]) -> None:
         self._settle()
-        self._append(row, sum(map(len, texts)), time_ns())
+        if not self._parts:
+            self._since = part[1]
+        self._append(part, sum(map(len, texts)))
 
-    def _append(self, row: _Row, size: int, now: int) -> None:
-        if not self._rows:
-            self._since = now
-        self._rows.append(row)
+    def _append(self, part: _Part, size: int) -> None:
+        self._parts.append(part)
         self._characters += size
-        if len(self._rows) >= _ROWS or self._characters >= _CHARACTERS:
-            self._send_rows()
+        if len(self._parts) >= _PARTS or self._characters >= _CHARACTERS:
+            self._send_parts()
 
-    def _add_place(self, at: bytes) -> str:
-        """A position."""
-        where = self._places[at] = _cut(decode(at))
-        self._characters += len(where)
-        return where
+    def _send_parts(self) -> None:
+        if self._parts:
+            parts, self._parts, self._characters = self._parts, [], 0
+            self._send(_encoded(parts).encode())
 
-    def _add_verdict(self, key: tuple[object, ...], decision: Decision, shadow: Decision | None) -> int:
-        """Its number."""
+    def _settle(self) -> None:
+        """Make parts of the decisions that are kept: one, but where what decided takes long texts to say."""
+        if self._made:
+            made, self._made = iter(self._made), []
+            while self._add_columns(made):
+                continue
+
+    def _add_columns(self, made: Iterator[_Made]) -> bool:
+        """Make a part of as many of these as there is room for in it. Whether there may be more."""
+        grounds: list[_Part] = []
+        sizes: list[int] = []
+        ground: list[int] = []
+        asked: list[str | None] = []
+        resolved: list[str | None] = []
+        times: list[int] = []
+        again: dict[int, _Part] = {}
+        # By identity, which is quick: the decisions are kept meanwhile, and their rules with them.
+        numbers: dict[tuple[object, ...], int] = {}
+        rows: dict[tuple[object, ...], int] = {}
+        size = 0
+        for decision, shadow, called, at, now in made:
+            key: tuple[object, ...] = (decision.permission, id(decision.reason), id(decision.rule), at)
+            if shadow is not None:
+                key = (*key, shadow.allowed, id(shadow.rule))
+            number = numbers.get(key)
+            if number is None:
+                number = numbers[key] = len(grounds)
+                grounds.append(self._ground(decision, shadow, at))
+                sizes.append(sum(len(text) for text in grounds[-1] if isinstance(text, str)))
+            value = decision.value
+            row = rows.setdefault((number, called, value), len(times))
+            if row < len(times):
+                repeated = again.setdefault(row, [row, 1, now])
+                repeated[1] += 1
+                repeated[2] = now
+                continue
+            ground.append(number)
+            asked.append(value if called is None else called)
+            resolved.append(None if called is None else value)
+            times.append(now)
+            size += sizes[number]
+            if size >= _SAID:
+                break
+        if times:
+            self._append([grounds, ground, _all_cut(asked), _all_cut(resolved), times, list(again.values())], size)
+        return size >= _SAID
+
+    def _ground(self, decision: Decision, shadow: Decision | None, at: bytes) -> _Part:
+        """What rows of the same place and verdict have in common."""
         word, reason = "allowed" if decision.allowed else "denied", decision.reason
         if self._audit.observes and shadow is not None:
             if decision.allowed and not shadow.allowed:
                 word, reason = "observed", Reason.UNPLEDGED
             shadow = None
-        rule = _shown(decision.rule)
-        verdict = [decision.permission, word, reason.value, *rule, self._is_inherited(decision.rule)]
+        inherited = self._is_inherited(decision.rule)
+        ground = [_cut(decode(at)), decision.permission, word, reason.value, *_shown(decision.rule), inherited]
         if shadow is not None:
-            verdict += ["allowed" if shadow.allowed else "denied", _shown(shadow.rule)[0]]
-        self._characters += sum(len(text) for text in verdict if isinstance(text, str))
-        self._verdicts.append(verdict)
-        number = self._numbers[key] = len(self._verdicts) - 1
-        return number
+            ground += ["allowed" if shadow.allowed else "denied", _shown(shadow.rule)[0]]
+        return ground
 
     def _is_inherited(self, rule: Rule | None) -> bool:
         """Whether a worker has the rule from its creator."""
@@ -217,6 +220,10 @@ def _shown(rule: Rule | None) -> tuple[str | None, str | None]:
 
 def _cut(text: Text) -> Text:
     return f"{text[:_LONGEST]}…" if text is not None and len(text) > _LONGEST else text
+
+
+def _all_cut(texts: list[str | None]) -> list[str | None]:
+    return texts if max(map(len, filter(None, texts)), default=0) <= _LONGEST else [_cut(text) for text in texts]
 
 
 def _some_of(texts: list[str]) -> list[str]:

@@ -10,8 +10,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass
-from json.encoder import encode_basestring_ascii as _text
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..permissions import PERMISSIONS, PledgeSet, Reason, held_and_ceiling
 from ..scheduler import wire
@@ -26,6 +25,11 @@ _LONGEST_OUTCOME: Final = 100
 _LONGEST_LINE: Final = 10
 _MOST: Final = (1 << 63) - 1
 """Of numbers that hosts count, and of nanoseconds since 1970."""
+_SECOND: Final = 1_000_000_000
+_CHARACTERS_MOST: Final = 32 * 1024 * 1024
+"""Of the lines of one part, but for their values: a short row may be one of a long line. A host sends a tenth of that."""
+_BARE: Final = 200
+"""Characters of a line that are the same in each, about."""
 
 _Json: TypeAlias = Any  # what a JSON text may hold
 
@@ -57,8 +61,6 @@ class LogLines:
         self._decided = f'{{"v":{VERSION},"type":"decision","run":"{run}","id":'
         self._header = header
         self._last_id = 0
-        self._second = -1
-        self._second_text = ""
 
     def header(self) -> str:
         """The first line."""
@@ -86,24 +88,27 @@ class LogLines:
     def of(self, record: wire.Record) -> str:
         """The lines of what a host has sent. WireError where no host sends that; then nothing has changed."""
         try:
-            verdicts, rows = json.loads(record.rows)
-            batch = _Batch(_number(record.state), [self._verdict(verdict) for verdict in verdicts], self._last_id)
-            lines = [self._row(batch, row) for row in rows]
+            batch, parts = _Batch(_number(record.state), self._last_id), json.loads(record.rows)
+            if not _are_all({list}, parts):
+                raise TypeError("no list of parts")
+            for part in parts:
+                if type(part[0]) is str:
+                    batch.lines.append(self._event(batch, part))
+                else:
+                    batch.lines += self._decisions(batch, part)
         # ValueError also of a text that is no JSON, TypeError and ValueError of one with other parts than are due.
-        except (ValueError, TypeError, IndexError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise wire.WireError(f"no records: {error!r:.200}") from error
         self._last_id = batch.last_id
         self.states += batch.states
         self.decisions += batch.decisions
-        return "".join(lines)
+        return "".join(batch.lines)
 
-    def _row(self, batch: _Batch, row: list[_Json]) -> str:
+    def _event(self, batch: _Batch, part: list[_Json]) -> str:
         batch.last_id += 1
-        if type(row[0]) is int:
-            return self._decision(batch, row)
-        kind, *fields = row
-        common = {"id": batch.last_id, "time": self._time(fields[0]), "state": batch.state}
-        match kind, fields[1:]:
+        kind, at, *fields = part
+        common = {"id": batch.last_id, "time": _times([at])[0], "state": batch.state}
+        match kind, fields:
             case "pledge", [str(where), str(pledge), bool(granted)]:
                 script, line = _place(where)
                 return self._line("pledge", **common, script=script, line=line, pledge=pledge, granted=granted)
@@ -115,42 +120,45 @@ class LogLines:
                 return self._line("state", **common, parent=parent, script=script, held=held, ceiling=ceiling)
             case "end", [str(outcome)] if 0 < len(outcome) <= _LONGEST_OUTCOME:
                 return self._line("end", **common, outcome=outcome)
-        raise ValueError(f"a row {kind!r:.50}")
+        raise ValueError(f"a part {kind!r:.50}")
 
-    def _decision(self, batch: _Batch, row: list[_Json]) -> str:
-        """There may be millions of them, so each is put together from pieces that were made before."""
-        verdict, where, asked, resolved, first, count, last = row
-        pieces = batch.pieces.get((verdict, where)) or self._add_pieces(batch, verdict, where)
-        word, before, because, shadow = pieces
-        batch.decisions[word] += count if type(count) is int and 0 < count <= _MOST else _integer(count, 1)
-        begun = self._time(first)
-        ended = begun if type(last) is int and last == first else self._time(last)
-        value = "null" if asked is None else _text(asked)
-        real = "null" if resolved is None else _text(resolved)
-        return (
-            f'{self._decided}{batch.last_id},"time":"{begun}",{before}{value},"resolved":{real},{because}{count},'
+    def _decisions(self, batch: _Batch, part: list[_Json]) -> list[str]:
+        """There may be millions of them, so they are made by columns, of pieces that are made once."""
+        grounds, numbers, asked, resolved, at, again = part
+        if not _are_all({int}, numbers) or min(numbers) < 0:
+            raise ValueError("rows without grounds")
+        pieces = [self._ground(batch.state, ground) for ground in grounds]
+        found = Counter(numbers)
+        if sum(rows * (_BARE + sum(map(len, pieces[number]))) for number, rows in found.items()) > _CHARACTERS_MOST:
+            raise ValueError(f"more than {_CHARACTERS_MOST} characters of lines")
+        for number, rows in found.items():
+            batch.decisions[pieces[number].word] += rows
+        times = _times(at)
+        counts, ends = ["1"] * len(times), times
+        if again:
+            ends = times.copy()
+            for row, count, last in again:
+                counts[_integer(row, 0)] = str(_integer(count, 1))
+                (ends[row],) = _times([last])
+                batch.decisions[pieces[numbers[row]].word] += count - 1
+        first = batch.last_id + 1
+        batch.last_id += len(times)
+        rows = zip(map(pieces.__getitem__, numbers), _texts(asked), _texts(resolved), times, counts, ends, strict=True)
+        return [
+            f'{self._decided}{number},"time":"{begun}",{before}{value},"resolved":{real},{because}{count},'
             f'"last":"{ended}"{shadow}}}\n'
-        )
+            for number, ((_, before, because, shadow), value, real, begun, count, ended) in enumerate(rows, first)
+        ]
 
-    @staticmethod
-    def _add_pieces(batch: _Batch, verdict: int, where: str) -> tuple[str, str, str, str]:
-        """What lines of the same verdict at the same place have in common."""
-        if verdict < 0:
-            raise ValueError(f"verdict {verdict}")
-        word, permission, because, shadow = batch.verdicts[verdict]
-        script, line = _place(where)
-        before = f'"state":{batch.state},"script":{_text(script)},"line":{json.dumps(line)},{permission},"value":'
-        pieces = batch.pieces[verdict, where] = (word, before, f'{because},"count":', shadow)
-        return pieces
-
-    def _verdict(self, fields: list[_Json]) -> tuple[str, str, str, str]:
-        """What was decided, and the three pieces of a line: the permission, what decided, and the shadow's decision."""
-        permission, word, reason, rule, origin, inherited, *shadow = fields
+    def _ground(self, state: int, fields: list[_Json]) -> _Ground:
+        where, permission, word, reason, rule, origin, inherited, *shadow = fields
         if permission not in _ELEMENTARY or reason not in _REASONS or type(inherited) is not bool:
             raise ValueError(f"a verdict {permission!r:.50}, {reason!r:.50}, {inherited!r:.50}")
         is_possible = self._header.observes if word == "observed" else word in _DECISIONS
         if not is_possible or (word == "allowed") is not (reason == Reason.HELD.value):
             raise ValueError(f"a decision {word!r:.50}, {reason}")
+        script, line = _place(where)
+        before = _members({"state": state, "script": script, "line": line, "permission": permission})
         texts = {"decision": word, "reason": reason, "rule": _optional(rule), "origin": _optional(origin)}
         because = _members({**texts, "inherited": inherited})
         compared = ""
@@ -161,34 +169,64 @@ class LogLines:
             compared = "," + _members({"shadow": decision, "shadow_rule": _optional(shadow_rule)})
         elif shadow:
             raise ValueError("a shadow's decision, and there is none")
-        return word, _members({"permission": permission}), because, compared
+        return _Ground(word, f'{before},"value":', f'{because},"count":', compared)
 
     def _line(self, kind: str, **fields: _Json) -> str:
         return "{" + _members({"v": VERSION, "type": kind, "run": self._run, **fields}) + "}\n"
 
     def _now(self) -> str:
-        return self._time(time.time_ns())
+        return _times([time.time_ns()])[0]
 
-    def _time(self, at: int) -> str:
-        second, rest = divmod(_integer(at, 0), 1_000_000_000)
-        if second != self._second:  # most lines are of the second of the one before
-            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{rest // 1000:06}Z"
+
+class _Ground(NamedTuple):
+    """What was decided, and three pieces of a line: where and about what, what decided, and the shadow's decision."""
+
+    word: str
+    before: str
+    because: str
+    shadow: str
 
 
 class _Batch:
     """What is known while one batch is read."""
 
-    __slots__ = ("decisions", "last_id", "pieces", "state", "states", "verdicts")
+    __slots__ = ("decisions", "last_id", "lines", "state", "states")
 
-    def __init__(self, state: int, verdicts: list[tuple[str, str, str, str]], last_id: int) -> None:
+    def __init__(self, state: int, last_id: int) -> None:
         self.state = state
-        self.verdicts = verdicts
         self.last_id = last_id
-        self.pieces: dict[tuple[int, str], tuple[str, str, str, str]] = {}
-        """By verdict and place; see `_add_pieces`."""
+        self.lines: list[str] = []
         self.decisions: Counter[str] = Counter()
         self.states = 0
+
+
+def _are_all(types: set[type], column: list[_Json]) -> bool:
+    return type(column) is list and set(map(type, column)) <= types
+
+
+def _times(at: list[_Json]) -> list[str]:
+    """As RFC 3339 has it. A time in nanoseconds has its microseconds among its digits, from 1970 on, but for one second."""
+    if not _are_all({int}, at) or min(at) < _SECOND or max(at) > _MOST:
+        raise ValueError("times that are none")
+    seconds = {moment // _SECOND for moment in {min(at), max(at)}}
+    if len(seconds) > 1:
+        seconds = {moment // _SECOND for moment in at}
+    texts = {second: time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second)) for second in seconds}
+    if len(seconds) == 1:
+        (text,) = texts.values()
+        return [f"{text}{str(moment)[-9:-3]}Z" for moment in at]
+    return [f"{texts[moment // _SECOND]}{str(moment)[-9:-3]}Z" for moment in at]
+
+
+def _texts(column: list[_Json]) -> list[str]:
+    """Each as a JSON text."""
+    if not _are_all({str, type(None)}, column):
+        raise TypeError("texts that are none")
+    return _by_lines(column)[1:-1].split("\n")
+
+
+_by_lines: Final = json.JSONEncoder(separators=("\n", ":"), check_circular=False).encode
+"""What separates items is in no text: there it is escaped."""
 
 
 def _members(fields: dict[str, _Json]) -> str:

@@ -27,7 +27,7 @@ local function fetch(name)
   return raw.load(door(PART, name), "=luspool", "b")(raw, door, coroutines, environment, parts)
 end
 
-if is_audited then door = fetch("audited") end
+if is_audited and not native then door = fetch("audited") end
 
 -- Each part is made once, by the first who asks for it.
 setmetatable(parts, {

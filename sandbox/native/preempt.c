@@ -205,17 +205,6 @@ static void locate(struct thread *me, lua_State *L) {
     }
 }
 
-/* position(): the script's position, as `name:line`, "?" where that isn't known. As lua/coroutines.lua's, and quicker. */
-static int co_position(lua_State *L) {
-    char text[PATH_MAX + 16];
-    size_t length = find_position(L, text, sizeof text);
-    const struct resumer *outer = self == NULL ? NULL : self->resumers;
-    for (; length == 0 && outer != NULL; outer = outer->outer) length = find_position(outer->coroutine, text, sizeof text);
-    if (length == 0) lua_pushstring(L, "?");
-    else lua_pushlstring(L, text, length);
-    return 1;
-}
-
 static _Noreturn void leave(struct thread *me, lua_State *L) {
     locate(me, L);
     longjmp(me->driver, 1);
@@ -556,7 +545,7 @@ int make_room(lua_State *L, double size) {
 __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
-        {"leave", co_leave}, {"position", co_position}, {"post", co_post},
+        {"leave", co_leave}, {"post", co_post},
     };
     void *unused;
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
@@ -873,8 +862,24 @@ static PyObject *bind(PyObject *module, PyObject *argument) {
     Py_RETURN_NONE;
 }
 
+/* position(): where the script is whose step this thread is inside of, "?" where that isn't known. It is a call from within
+** the host call of that script, so all its coroutines stand still. As lua/coroutines.lua has it, and quicker. */
+static PyObject *position(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    char text[PATH_MAX + 16] = "?";
+    size_t length = 0;
+    if (self != NULL && self->current != NULL) {
+        length = find_position(self->current, text, sizeof text);
+        const struct resumer *outer = self->resumers;
+        for (; length == 0 && outer != NULL; outer = outer->outer)
+            length = find_position(outer->coroutine, text, sizeof text);
+    }
+    return PyBytes_FromStringAndSize(text, length ? (Py_ssize_t)length : 1);
+}
+
 static PyMethodDef module_functions[] = {
     {"bind", bind, METH_O, NULL},
+    {"position", position, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

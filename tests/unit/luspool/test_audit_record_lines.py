@@ -20,8 +20,9 @@ SCHEMA = json.loads(files("luspool.audit").joinpath("record.schema.json").read_t
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 AT = 1_700_000_000_123_456_789
 TIME = "2023-11-14T22:13:20.123456Z"
-VERDICT = ["fs:read", "denied", "rejected", "~fs:read=/x", "-P ~fs:read=/x", False]
-ROW = [0, "a.lus:3", "../x", "/x", AT, 2, AT + 1000]
+GROUND = ["a.lus:3", "fs:read", "denied", "rejected", "~fs:read=/x", "-P ~fs:read=/x", False]
+PART = [[GROUND], [0], ["../x"], ["/x"], [AT], [[0, 2, AT + 1000]]]
+"""One row, of two decisions."""
 
 
 def log(*, observes=False, shadow=None):
@@ -31,8 +32,19 @@ def log(*, observes=False, shadow=None):
     return LogLines("0123456789abcdef", LogHeader("0.1.0", "a.lus", 2, "/work", observes, pledges, shadow))
 
 
-def record(verdicts, rows, state=1):
-    return Record(state, json.dumps([verdicts, rows]).encode())
+def record(*parts, state=1):
+    return Record(state, json.dumps(parts).encode())
+
+
+def part(**changed):
+    """PART with other columns."""
+    names = ("grounds", "ground", "asked", "resolved", "at", "again")
+    assert set(changed) <= set(names)
+    return [changed.get(name, column) for name, column in zip(names, PART, strict=True)]
+
+
+def part_of(ground):
+    return part(grounds=[ground])
 
 
 def lines_of(text):
@@ -70,14 +82,17 @@ def test_the_lines_of_all_kinds():
     found = lines_of(
         lines.of(
             record(
-                [VERDICT, ["load", "allowed", "held", "load", "team.toml:3", True]],
+                ["state", AT, 0, "a.lus", ["load"], ["load", "env"]],
+                ["pledge", AT, "a.lus:2", "~fs:read=/x", True],
                 [
-                    ["state", AT, 0, "a.lus", ["load"], ["load", "env"]],
-                    ["pledge", AT, "a.lus:2", "~fs:read=/x", True],
-                    ROW,
-                    [1, "?", None, None, AT, 1, AT],
-                    ["end", AT, "returned"],
+                    [GROUND, ["?", "load", "allowed", "held", "load", "team.toml:3", True]],
+                    [0, 1],
+                    ["../x", None],
+                    ["/x", None],
+                    [AT, AT],
+                    [[0, 2, AT + 1000]],
                 ],
+                ["end", AT, "returned"],
             )
         )
     )
@@ -111,26 +126,26 @@ def test_the_lines_of_all_kinds():
 
 
 def test_the_keys_are_in_the_order_of_the_schema():
-    for line in map(json.loads, log(shadow="p.toml:a").of(record([[*VERDICT, "allowed", "fs"]], [ROW])).splitlines()):
+    for line in map(json.loads, log(shadow="p.toml:a").of(record(part_of([*GROUND, "allowed", "fs"]))).splitlines()):
         assert list(line) == list(SCHEMA["$defs"][line["type"]]["properties"])
 
 
 def test_a_shadow_has_two_more_keys():
-    (line,) = lines_of(log(shadow="p.toml:a").of(record([[*VERDICT, "allowed", "fs"]], [ROW])))
+    (line,) = lines_of(log(shadow="p.toml:a").of(record(part_of([*GROUND, "allowed", "fs"]))))
     assert (line["shadow"], line["shadow_rule"]) == ("allowed", "fs")
 
 
 def test_states_of_the_first_of_several_hosts_are_counted_from_one_and_others_are_no_less():
     lines = log()
     row = ["state", AT, (1 << 40) + 1, "a.lus", [], []]
-    (root,) = lines_of(lines.of(record([], [["end", AT, "error"]], state=(1 << 40) + 1)))
-    (other,) = lines_of(lines.of(record([], [row], state=(3 << 40) + 2)))
+    (root,) = lines_of(lines.of(record(["end", AT, "error"], state=(1 << 40) + 1)))
+    (other,) = lines_of(lines.of(record(row, state=(3 << 40) + 2)))
     assert (root["state"], other["state"], other["parent"]) == (1, (3 << 40) + 2, 1)
 
 
 @pytest.mark.parametrize("text", ["\udc80", 'quoted "\n\x1b[31m', "\u202e", "\U0001f600"], ids=ascii)
 def test_any_text_stays_within_its_line(text):
-    (line,) = lines_of(log().of(record([VERDICT], [[0, text + ":1", text, text, AT, 1, AT]])))
+    (line,) = lines_of(log().of(record(part(grounds=[[text + ":1", *GROUND[1:]]], asked=[text], resolved=[text]))))
     assert (line["script"], line["value"], line["resolved"]) == (text, text, text)
 
 
@@ -138,41 +153,52 @@ HOSTILE = {
     "no JSON": b"[[],[",
     "no ASCII": b"\xff\xff",
     "no list": b"{}",
-    "one part": b"[[]]",
-    "three parts": b"[[],[],[]]",
+    "a list of lists": b"[[]]",
     "too deep": b"[" * 100_000,
-    "too large a number": b"[[],[[" + b"9" * 5000 + b"]]]",
-    "an empty row": record([], [[]]).rows,
-    "a row that is none": record([], [7]).rows,
-    "an unknown row": record([], [["header", AT, "x"]]).rows,
-    "no verdict": record([], [ROW]).rows,
-    "a verdict from the end": record([VERDICT], [[-1, *ROW[1:]]]).rows,
-    "a verdict by a truth value": record([VERDICT], [[False, *ROW[1:]]]).rows,
-    "a field too few": record([VERDICT], [ROW[:-1]]).rows,
-    "a field too many": record([VERDICT], [[*ROW, 1]]).rows,
-    "a position that is none": record([VERDICT], [[0, 7, *ROW[2:]]]).rows,
-    "a position that is a list": record([VERDICT], [[0, [], *ROW[2:]]]).rows,
-    "a value that is none": record([VERDICT], [[0, "a:1", 7, *ROW[3:]]]).rows,
-    "a path that is none": record([VERDICT], [[0, "a:1", "x", ["y"], *ROW[4:]]]).rows,
-    "no count": record([VERDICT], [[*ROW[:5], 0, AT]]).rows,
-    "a count that is none": record([VERDICT], [[*ROW[:5], 1.5, AT]]).rows,
-    "a time before 1970": record([VERDICT], [[*ROW[:4], -1, 1, AT]]).rows,
-    "a time after all": record([VERDICT], [[*ROW[:4], 1 << 80, 1, AT]]).rows,
-    "a permission that is none": record([["fs", *VERDICT[1:]]], []).rows,
-    "a permission that is a list": record([[["fs"], *VERDICT[1:]]], []).rows,
-    "a decision that is none": record([["load", "maybe", *VERDICT[2:]]], []).rows,
-    "observed, and it is not": record([["load", "observed", "unpledged", None, None, False]], []).rows,
-    "allowed, and rejected": record([["load", "allowed", *VERDICT[2:]]], []).rows,
-    "a reason that is none": record([["load", "denied", "so", *VERDICT[3:]]], []).rows,
-    "a rule that is none": record([["load", "denied", "rejected", 7, None, False]], []).rows,
-    "inherited by a number": record([[*VERDICT[:5], 1]], []).rows,
-    "a shadow, and there is none": record([[*VERDICT, "allowed", None]], []).rows,
-    "a pledge that is none": record([], [["pledge", AT, "a:1", 7, True]]).rows,
-    "an answer that is none": record([], [["pledge", AT, "a:1", "load", 1]]).rows,
-    "a creator that is none": record([], [["state", AT, -1, "a", [], []]]).rows,
-    "held that is no list of texts": record([], [["state", AT, 0, "a", [7], []]]).rows,
-    "an end without how": record([], [["end", AT, ""]]).rows,
-    "an end that goes on": record([], [["end", AT, "x" * 101]]).rows,
+    "too large a number": b"[[[],[" + b"9" * 5000 + b"]]]",
+    "a part that is none": record(7).rows,
+    "an object": record({"0": "end"}).rows,
+    "an unknown part": record(["header", AT, "x"]).rows,
+    "no rows": record([[GROUND], [], [], [], [], []]).rows,
+    "no ground": record(part(grounds=[])).rows,
+    "a ground from the end": record(part(ground=[-1])).rows,
+    "a ground by a truth value": record(part(ground=[False])).rows,
+    "a column too few": record(PART[:-1]).rows,
+    "a column too many": record([*PART, []]).rows,
+    "a column that is none": record(part(asked="x")).rows,
+    "a short column": record(part(ground=[0, 0], asked=["a", "b"], at=[AT, AT])).rows,
+    "a long column": record(part(resolved=["/x", "/y"])).rows,
+    "more times": record(part(at=[AT, AT])).rows,
+    "a position that is none": record(part_of([7, *GROUND[1:]])).rows,
+    "a position that is a list": record(part_of([[], *GROUND[1:]])).rows,
+    "a value that is none": record(part(asked=[7])).rows,
+    "a value that is two": record(part(asked=[["x", "y"]])).rows,
+    "a path that is none": record(part(resolved=[{"x": "y"}])).rows,
+    "no count": record(part(again=[[0, 0, AT]])).rows,
+    "a count that is none": record(part(again=[[0, 1.5, AT]])).rows,
+    "a count for no row": record(part(again=[[1, 2, AT]])).rows,
+    "a count from the end": record(part(again=[[-1, 2, AT]])).rows,
+    "a time before 1970": record(part(at=[-1])).rows,
+    "a time after all": record(part(at=[1 << 80])).rows,
+    "a last time that is none": record(part(again=[[0, 2, None]])).rows,
+    "a permission that is none": record(part_of(["a:1", "fs", *GROUND[2:]])).rows,
+    "a permission that is a list": record(part_of(["a:1", ["fs"], *GROUND[2:]])).rows,
+    "a decision that is none": record(part_of(["a:1", "load", "maybe", *GROUND[3:]])).rows,
+    "observed, and it is not": record(part_of(["a:1", "load", "observed", "unpledged", None, None, False])).rows,
+    "allowed, and rejected": record(part_of(["a:1", "load", "allowed", *GROUND[3:]])).rows,
+    "a reason that is none": record(part_of(["a:1", "load", "denied", "so", *GROUND[4:]])).rows,
+    "a rule that is none": record(part_of(["a:1", "load", "denied", "rejected", 7, None, False])).rows,
+    "inherited by a number": record(part_of([*GROUND[:6], 1])).rows,
+    "a shadow, and there is none": record(part_of([*GROUND, "allowed", None])).rows,
+    "the same line at length, again and again": record(
+        [[[("x" * 4096) + ":1", *GROUND[1:]]], *([value] * 10_000 for value in (0, "x", None, AT)), []]
+    ).rows,
+    "a pledge that is none": record(["pledge", AT, "a:1", 7, True]).rows,
+    "an answer that is none": record(["pledge", AT, "a:1", "load", 1]).rows,
+    "a creator that is none": record(["state", AT, -1, "a", [], []]).rows,
+    "held that is no list of texts": record(["state", AT, 0, "a", [7], []]).rows,
+    "an end without how": record(["end", AT, ""]).rows,
+    "an end that goes on": record(["end", AT, "x" * 101]).rows,
 }
 
 
@@ -181,7 +207,7 @@ def test_what_no_host_sends_is_refused_and_changes_nothing(rows):
     lines = log()
     with pytest.raises(WireError):
         lines.of(Record(1, rows))
-    (line,) = lines_of(lines.of(record([VERDICT], [ROW])))
+    (line,) = lines_of(lines.of(record(PART)))
     assert line["id"] == 1
     assert '"states":0,"decisions":2,"allowed":0,"denied":2' in lines.footer(0)
 
@@ -189,13 +215,13 @@ def test_what_no_host_sends_is_refused_and_changes_nothing(rows):
 @pytest.mark.parametrize("state", [0, -1])
 def test_a_state_without_a_number_is_refused(state):
     with pytest.raises(WireError):
-        log().of(record([VERDICT], [ROW], state=state))
+        log().of(record(PART, state=state))
 
 
 def test_without_its_decision_a_shadow_is_refused():
-    for verdict in (VERDICT, [*VERDICT, "maybe", None], [*VERDICT, "allowed", 7]):
+    for ground in (GROUND, [*GROUND, "maybe", None], [*GROUND, "allowed", 7]):
         with pytest.raises(WireError):
-            log(shadow="p.toml:a").of(record([verdict], [ROW]))
+            log(shadow="p.toml:a").of(record(part_of(ground)))
 
 
 VALUES = st.recursive(
@@ -203,17 +229,25 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=12,
 )
-PARTS = st.sampled_from(["denied", "rejected", "held", "load", "state", "pledge", "end"]) | VALUES
-VERDICTS = st.just(VERDICT) | st.lists(PARTS, max_size=9) | st.tuples(*[st.just(part) | PARTS for part in VERDICT])
-ROWS = st.lists(PARTS, max_size=8) | st.tuples(*[st.just(part) | PARTS for part in ROW])
+WORDS = st.sampled_from(["denied", "rejected", "held", "load", "state", "pledge", "end"]) | VALUES
+GROUNDS = st.lists(
+    st.just(GROUND) | st.lists(WORDS, max_size=9) | st.tuples(*[st.just(word) | WORDS for word in GROUND]), max_size=3
+)
+COLUMNS = [
+    GROUNDS,
+    *(st.lists(WORDS | st.sampled_from(column + [0, 1]), min_size=1, max_size=2) | VALUES for column in PART[1:5]),
+    st.lists(st.tuples(*[st.just(word) | WORDS for word in PART[5][0]]) | VALUES, max_size=2),
+]
+ROWS = st.just(PART) | st.tuples(*COLUMNS) | st.lists(WORDS, max_size=8)
+"""Parts of all kinds, with few or many things wrong in them."""
 
 
 @settings(deadline=None)
-@given(st.lists(VERDICTS, max_size=3), st.lists(ROWS, max_size=4), st.integers(-2, 1 << 62))
-def test_whatever_a_host_sends_gives_valid_lines_or_none(verdicts, rows, state):
+@given(st.lists(ROWS, max_size=4), st.integers(-2, 1 << 62))
+def test_whatever_a_host_sends_gives_valid_lines_or_none(parts, state):
     lines = log()
     try:
-        text = lines.of(record(verdicts, rows, state))
+        text = lines.of(record(*parts, state=state))
     except WireError:
         text = ""
     lines_of(text)

@@ -40,21 +40,24 @@ def test_what_is_written_is_read():
     """Each kind of line, from what a host sends: the fields arrive where they belong."""
     rules = [Rule(Pledge.parse(text).bind("/"), Origin.flag("-P", text)) for text in ("load", "fs:read=/srv", "~env")]
     lines = LogLines("0123456789abcdef", LogHeader("0.1.0", "a.lus", 2, "/srv", True, PledgeSet.root(rules), None))
-    verdicts = [
-        ["fs:read", "allowed", "held", "fs:read=/srv", "-P fs:read=/srv", False],
-        ["env", "denied", "rejected", "~env", "-P ~env", True],
-        ["load", "observed", "unpledged", "load", "--allow load", False],
-    ]
     at = 1_700_000_000_000_000_000
-    rows = [
+    parts = [
         ["state", at, 0, "a.lus", ["load", "fs:read=/srv"], ["load", "fs:read=/srv", "env"]],
-        [0, "m.lus:3", "../x", "/srv/\udcff", at + 1_000_000, 2, at + 2_000_000],
+        [
+            [["m.lus:3", "fs:read", "allowed", "held", "fs:read=/srv", "-P fs:read=/srv", False]],
+            *([0], ["../x"], ["/srv/\udcff"], [at + 1_000_000], [[0, 2, at + 2_000_000]]),
+        ],
         ["pledge", at + 3_000_000, "a.lus:4", "fs:read=/srv/d", True],
-        [1, "?", "A", None, at + 4_000_000, 1, at + 4_000_000],
-        [2, "a.lus:9", None, None, at + 4_000_000, 1, at + 4_000_000],
+        [
+            [
+                ["?", "env", "denied", "rejected", "~env", "-P ~env", True],
+                ["a.lus:9", "load", "observed", "unpledged", "load", "--allow load", False],
+            ],
+            *([0, 1], ["A", None], [None, None], [at + 4_000_000] * 2, []),
+        ],
         ["end", at + 5_000_000, "denied"],
     ]
-    text = lines.header() + lines.of(Record(1, json.dumps([verdicts, rows]).encode())) + lines.footer(77)
+    text = lines.header() + lines.of(Record(1, json.dumps(parts).encode())) + lines.footer(77)
     log = parse_log(text.encode(), "run.jsonl")
     assert (log.header.held, log.header.mode, log.header.arguments) == (("load", "fs:read=/srv", "~env"), "observe", 2)
     assert (log.states[0].parent, log.states[0].ceiling) == (None, ("load", "fs:read=/srv", "env"))

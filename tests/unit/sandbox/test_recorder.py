@@ -77,16 +77,24 @@ def root(tmp_path):
     return os.path.realpath(tmp_path)
 
 
+def parts(port):
+    return [part for batch in port.records for part in batch]
+
+
 def decisions(port):
-    """Rows of decisions, each with its verdict in the place of the number."""
-    for verdicts, rows in port.records:
-        for row in rows:
-            if isinstance(row[0], int):
-                yield [verdicts[row[0]], *row[1:]]
+    """Rows of decisions: verdict, place, what was asked, resolved to what, first time, count, last time."""
+    for part in parts(port):
+        if isinstance(part[0], list):
+            grounds, ground, asked, resolved, at, again = part
+            counted = {row: (count, last) for row, count, last in again}
+            columns = zip(ground, asked, resolved, at, strict=True)
+            for row, (number, *texts, first) in enumerate(columns):
+                where, *verdict = grounds[number]
+                yield [verdict, where, *texts, first, *counted.get(row, (1, first))]
 
 
 def rows_of(port, kind):
-    return [row[1:] for _, rows in port.records for row in rows if row[0] == kind]
+    return [part[1:] for part in parts(port) if part[0] == kind]
 
 
 def recorded(lus, source, **options):
@@ -166,8 +174,8 @@ def test_where_pledges_change_what_is_asked_again_is_another_row(lus):
 
 def test_the_rows_begin_with_the_state_and_end_with_its_end(lus):
     port, _ = recorded(lus, "pcall(os.getenv, 'A')", held=["load", "~env=A"], allow=["host:log"])
-    kinds = [row[0] for _, rows in port.records for row in rows]
-    assert kinds == ["state", 0, "end"]
+    before, _, after = parts(port)
+    assert (before[0], after[0], len(list(decisions(port)))) == ("state", "end", 1)
     ((_, creator, script, held, ceiling),) = rows_of(port, "state")
     assert (creator, script, held, ceiling) == (0, "main.lus", ["load", "~env=A"], ["load", "host:log"])
 
@@ -198,13 +206,13 @@ def test_a_waiting_state_has_sent_its_rows(lus):
 
 
 def test_a_state_keeps_few_rows_and_little_text(lus):
-    port, _ = recorded(lus, "for i = 1, 1000 do pcall(os.getenv, 'A' .. i) end")
-    assert max(len(rows) for _, rows in port.records) <= 256
-    assert sum(count for *_, count, _ in decisions(port)) == 1000
+    port, _ = recorded(lus, "for i = 1, 5000 do pcall(os.getenv, 'A' .. i) end")
+    assert max(len(part[1]) for part in parts(port) if isinstance(part[0], list)) <= 1024
+    assert sum(count for *_, count, _ in decisions(port)) == 5000
     port, _ = recorded(lus, "for i = 1, 100 do pcall(os.getenv, ('A'):rep(100000) .. i) end")
     assert sum(count for *_, count, _ in decisions(port)) == 100
     assert all(len(row[2]) <= recorder._LONGEST + 1 for row in decisions(port))
-    assert all(len(rows) < 30 for _, rows in port.records)
+    assert all(len(part[1]) < 30 for part in parts(port) if isinstance(part[0], list))
 
 
 def test_long_names_of_chunks_are_cut(lus):
