@@ -71,6 +71,7 @@ class Resident:
             arguments=request.values or codec.encode(*request.arguments),
             pledges=self._pledges,
             strict_globals=request.strict_globals,
+            audit=request.audit_plan(),
         )
         self.host.create_root(program, message.limits())
 

@@ -112,6 +112,8 @@ def own_output(streams: StandardStreams) -> io.TextIOWrapper:
 
 
 class _OwnOutput(io.RawIOBase):
+    name = "<stdout>"
+
     def __init__(self, streams: StandardStreams) -> None:
         super().__init__()
         self._streams = streams

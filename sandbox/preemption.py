@@ -83,7 +83,7 @@ class Mechanism(Protocol):
     """The path of the native module that boot.lua loads, if there is one."""
 
     position: Callable[[], bytes] | None
-    """Called within a host call of a script: where the script is, as `name:line`. None: lua/audited.lua has to say so."""
+    """Called within a host call of a script: where that is, as `name:line`. None: lua/audited.lua has to say so."""
 
     def calls(self, door: HostCalls) -> Callable[..., Scalar]:
         """What a new state's library is to call: the door, or something in front of it."""

@@ -12,8 +12,8 @@ A batch is JSON, a list of parts in order. A part is one of
     ["end", at, outcome]
     [grounds, ground, asked, resolved, at, again]           decisions
 
-The last four but one of the latter are columns, with an item for each row: `ground` is the index in `grounds`, a list of
-[where, permission, decision, reason, rule, origin, inherited, shadow's decision, shadow's rule]. `again` has
+`ground`, `asked`, `resolved` and `at` are columns, with an item for each row. `ground` is an index in `grounds`, a list
+of [where, permission, decision, reason, rule, origin, inherited, shadow's decision, shadow's rule]. `again` has
 [row, count, last] for the rows that count for more than one decision. Times are nanoseconds since 1970. Who reads this
 takes nothing of it for granted: it comes from a host.
 """
@@ -29,15 +29,14 @@ from ..permissions import Audit, Decision, PledgeSet, Reason, Rule, held_and_cei
 from .calls import decode
 
 _ROWS: Final = 1024
-"""Decisions of one batch at most: of files, as many as are opened while they may be held back, so that more would be of no
-use."""
+"""Decisions of one batch at most. As many files can be opened while they may be held back: more were of no use."""
 _PARTS: Final = 256
 """Of one batch at most: a program may call `pledge` between any two decisions. Guessed."""
 _CHARACTERS: Final = 64 * 1024
 """After so many in the texts of a batch, it is sent: how long they are is the script's choice."""
 _SAID: Final = 160 * 1024
-"""Characters of what decided, counted for each row of a part: lines are longer than the batch that they are made of. With
-what may be there before, a batch has some 300,000 at most, which is well below `wire.RECORD_LIMIT` however they are escaped."""
+"""Characters of what decided, counted for each row of a part: lines are longer than the batch that they are made of. A
+batch has twice as many at most with what was there before, which is less than `wire.RECORD_LIMIT`, however escaped."""
 _LONGEST: Final = 4096
 """Characters of one text; longer ones are cut. No path that is asked for and no pledge is longer."""
 _HELD_BACK: Final = 100_000_000

@@ -177,6 +177,8 @@ class WarmHost:
                 self.is_gone = True
                 self.process.kill()
                 self._end(ended=wire.TreeEnded(exited=False, status=0))
+            case wire.Record():
+                _record(listener, message)
             case wire.Used() if program.used is None:
                 program.sources = _sources(message)
                 program.used = message
@@ -204,6 +206,14 @@ def _sources(used: wire.Used) -> tuple[wire.SourceRecord, ...]:
     try:
         return tuple(used.records())
     except RecordError as error:
+        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+
+
+def _record(listener: Listener, record: wire.Record) -> None:
+    """All of a program's come before its end, since its states are closed by then."""
+    try:
+        listener.record(record)
+    except wire.WireError as error:
         raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
 
 

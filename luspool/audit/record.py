@@ -23,17 +23,22 @@ class AuditLog:
     """A context manager, which closes the file; for one thread. Of the methods each may raise CannotWriteError."""
 
     def __init__(
-        self, name: str, header: LogHeader, inputs: Iterable[str], interruptible: AbstractContextManager[object]
+        self,
+        name: str,
+        header: LogHeader,
+        inputs: Iterable[str],
+        interruptible: AbstractContextManager[object],
+        run: str | None = None,
     ) -> None:
         """Opens the file `name`, replacing what is there, and writes the first line.
 
-        `inputs` are files that it must not be. `interruptible` is entered around each call that may block. UsageError
-        when it is one of them, or can't be opened.
+        `inputs` are files that it must not be. `interruptible` is entered around each call that may block. `run` is
+        what `new_run` gave. UsageError when it is one of `inputs`, or can't be opened.
         """
-        self._name = name
+        self.name = name
         self._interruptible = interruptible
         self._fd = _opened(name, tuple(inputs))
-        self._lines = LogLines(os.urandom(8).hex(), header)
+        self._lines = LogLines(run or new_run(), header)
         try:
             self._write(self._lines.header())
         except BaseException:
@@ -46,6 +51,10 @@ class AuditLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Once."""
         os.close(self._fd)
 
     def take(self, record: wire.Record) -> None:
@@ -62,7 +71,7 @@ class AuditLog:
         parts = ", ".join(f"{counts[word]} {word}" for word in ("allowed", "observed", "denied") if counts[word])
         states = "1 state" if self._lines.states == 1 else f"{self._lines.states} states"
         decisions = "1 decision" if counts.total() == 1 else f"{counts.total()} decisions"
-        return f"{self._name} has {decisions} about {states}" + (f": {parts}" if parts else "")
+        return f"{self.name} has {decisions} about {states}" + (f": {parts}" if parts else "")
 
     def _write(self, text: str) -> None:
         rest = memoryview(text.encode())
@@ -78,7 +87,12 @@ class AuditLog:
             except OSError as error:
                 why = "nobody reads it any more" if error.errno == errno.EPIPE else error.strerror
                 advice = "the run was ended, since all that it does is to be recorded"
-                raise CannotWriteError(f"cannot write the audit log {self._name}: {why} ({advice})") from error
+                raise CannotWriteError(f"cannot write the audit log {self.name}: {why} ({advice})") from error
+
+
+def new_run() -> str:
+    """A name for a run, which no other has."""
+    return os.urandom(8).hex()
 
 
 def _opened(name: str, inputs: tuple[str, ...]) -> int:

@@ -27,7 +27,7 @@ _MOST: Final = (1 << 63) - 1
 """Of numbers that hosts count, and of nanoseconds since 1970."""
 _SECOND: Final = 1_000_000_000
 _CHARACTERS_MOST: Final = 32 * 1024 * 1024
-"""Of the lines of one part, but for their values: a short row may be one of a long line. A host sends a tenth of that."""
+"""Of the lines of one part, but for their values: a short row may be one of a long line. An honest host sends less."""
 _BARE: Final = 200
 """Characters of a line that are the same in each, about."""
 
@@ -88,10 +88,8 @@ class LogLines:
     def of(self, record: wire.Record) -> str:
         """The lines of what a host has sent. WireError where no host sends that; then nothing has changed."""
         try:
-            batch, parts = _Batch(_number(record.state), self._last_id), json.loads(record.rows)
-            if not _are_all({list}, parts):
-                raise TypeError("no list of parts")
-            for part in parts:
+            batch = _Batch(_number(record.state), self._last_id)
+            for part in _checked(list, json.loads(record.rows)):
                 if type(part[0]) is str:
                     batch.lines.append(self._event(batch, part))
                 else:
@@ -125,29 +123,26 @@ class LogLines:
     def _decisions(self, batch: _Batch, part: list[_Json]) -> list[str]:
         """There may be millions of them, so they are made by columns, of pieces that are made once."""
         grounds, numbers, asked, resolved, at, again = part
-        if not _are_all({int}, numbers) or min(numbers) < 0:
-            raise ValueError("rows without grounds")
+        if min(_checked(int, numbers)) < 0:
+            raise ValueError("a ground from the end")
         pieces = [self._ground(batch.state, ground) for ground in grounds]
-        found = Counter(numbers)
+        found: Counter[int] = Counter(numbers)
         if sum(rows * (_BARE + sum(map(len, pieces[number]))) for number, rows in found.items()) > _CHARACTERS_MOST:
             raise ValueError(f"more than {_CHARACTERS_MOST} characters of lines")
         for number, rows in found.items():
             batch.decisions[pieces[number].word] += rows
         times = _times(at)
-        counts, ends = ["1"] * len(times), times
-        if again:
-            ends = times.copy()
-            for row, count, last in again:
-                counts[_integer(row, 0)] = str(_integer(count, 1))
-                (ends[row],) = _times([last])
-                batch.decisions[pieces[numbers[row]].word] += count - 1
+        ends = [f'1,"last":"{begun}"' for begun in times]
+        for row, count, last in again:
+            ends[_integer(row, 0)] = f'{_integer(count, 1)},"last":"{_times([last])[0]}"'
+            batch.decisions[pieces[numbers[row]].word] += count - 1
         first = batch.last_id + 1
         batch.last_id += len(times)
-        rows = zip(map(pieces.__getitem__, numbers), _texts(asked), _texts(resolved), times, counts, ends, strict=True)
+        of_rows = [pieces[number] for number in numbers]
+        columns = zip(of_rows, times, _texts(asked), _texts(resolved), ends, strict=True)
         return [
-            f'{self._decided}{number},"time":"{begun}",{before}{value},"resolved":{real},{because}{count},'
-            f'"last":"{ended}"{shadow}}}\n'
-            for number, ((_, before, because, shadow), value, real, begun, count, ended) in enumerate(rows, first)
+            f'{self._decided}{number},"time":"{begun}",{before}{value},"resolved":{real},{because}{end}{shadow}}}\n'
+            for number, ((_, before, because, shadow), begun, value, real, end) in enumerate(columns, first)
         ]
 
     def _ground(self, state: int, fields: list[_Json]) -> _Ground:
@@ -200,28 +195,33 @@ class _Batch:
         self.states = 0
 
 
-def _are_all(types: set[type], column: list[_Json]) -> bool:
-    return type(column) is list and set(map(type, column)) <= types
+def _checked(kind: type, column: list[_Json]) -> list[_Json]:
+    """TypeError unless it is a list of nothing else."""
+    if type(column) is not list or not set(map(type, column)) <= {kind}:
+        raise TypeError(f"no list of {kind.__name__}")
+    return column
 
 
 def _times(at: list[_Json]) -> list[str]:
-    """As RFC 3339 has it. A time in nanoseconds has its microseconds among its digits, from 1970 on, but for one second."""
-    if not _are_all({int}, at) or min(at) < _SECOND or max(at) > _MOST:
+    """In the form of RFC 3339. All but the first second of 1970 have their microseconds among their digits."""
+    first, last = min(_checked(int, at)), max(at)
+    if first < _SECOND or last > _MOST:
         raise ValueError("times that are none")
-    seconds = {moment // _SECOND for moment in {min(at), max(at)}}
-    if len(seconds) > 1:
-        seconds = {moment // _SECOND for moment in at}
-    texts = {second: time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second)) for second in seconds}
-    if len(seconds) == 1:
-        (text,) = texts.values()
+    if first // _SECOND == last // _SECOND:  # as of most parts
+        text = _second(first // _SECOND)
         return [f"{text}{str(moment)[-9:-3]}Z" for moment in at]
+    texts = {second: _second(second) for second in {moment // _SECOND for moment in at}}
     return [f"{texts[moment // _SECOND]}{str(moment)[-9:-3]}Z" for moment in at]
+
+
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
 def _texts(column: list[_Json]) -> list[str]:
     """Each as a JSON text."""
-    if not _are_all({str, type(None)}, column):
-        raise TypeError("texts that are none")
+    if type(column) is not list or not set(map(type, column)) <= {str, type(None)}:
+        raise TypeError("no list of texts")
     return _by_lines(column)[1:-1].split("\n")
 
 

@@ -6,6 +6,7 @@ is in the ledger.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -57,13 +58,15 @@ class Resume:
     """Whether items that are done since an earlier run are left as they are, and which words that is about."""
 
     statuses: Sequence[Status] = ()
+    audited: bool = False
+    """Only those that have an audit log."""
 
     @classmethod
-    def of(cls, *, resume: bool, retry_failed: bool) -> Resume:
+    def of(cls, *, resume: bool, retry_failed: bool, audited: bool = False) -> Resume:
         """As the flags of these names ask for it."""
         if retry_failed:
-            return cls((Status.COMPLETED,))
-        return cls(DONE if resume else ())
+            return cls((Status.COMPLETED,), audited)
+        return cls(DONE if resume else (), audited)
 
 
 class Batch:
@@ -179,8 +182,10 @@ class Batch:
         self._engine.submit(plan.task)
 
     def _adopt(self, number: int, item: Item, key: bytes) -> bool:
-        earlier = self._ledger.earlier(self._run.id, key, self._resume.statuses)
+        earlier = self._ledger.earlier(self._run.id, key, self._resume.statuses, audited=self._resume.audited)
         if earlier is None or earlier.sources is None or not still_holds(earlier.sources):
+            return False
+        if self._resume.audited and earlier.audit and not os.path.exists(earlier.audit):
             return False
         self._ledger.adopt(self._run.id, number, earlier)
         self._dirty()

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..audience import Audience
+from ..audit.record import AuditLog
 from ..errors import CannotWriteError, UsageError
 from ..run import no_record
 from ..scheduler import wire
 from ..scheduler.connection import HostProtocolError
 from ..scheduler.warm import Ending, OverdueError
-from .engine import Task
+from .engine import CancelledError, Task
 from .outcome import FAILURE_MOST, Outcome, Source, Status, status_of
 
 _STREAMS: Mapping[int, str] = MappingProxyType({1: "stdout", 2: "stderr"})
@@ -21,10 +22,12 @@ _STREAMS: Mapping[int, str] = MappingProxyType({1: "stdout", 2: "stderr"})
 class Capture(Audience):
     """Listens to the program of a task, and makes an `Outcome` of it."""
 
-    def __init__(self, task: Task, cap: int, folder: str | None) -> None:
-        """Of each stream `cap` bytes are kept; all of it goes to the files `stdout` and `stderr` in `folder`."""
-        super().__init__(task.request.path, task.limits, task.stdin, lambda: None, no_record)
+    def __init__(self, task: Task, cap: int, folder: str | None, log: AuditLog | None = None) -> None:
+        """Of each stream `cap` bytes are kept; all of it goes to the files `stdout` and `stderr` in `folder`. What is
+        recorded goes to `log`, which `close` closes."""
+        super().__init__(task.request.path, task.limits, task.stdin, lambda: None, log.take if log else no_record)
         self.notices: list[str] = []
+        self._log = log
         self._cap = cap
         self._folder = folder
         self._files: dict[int, int] = {}
@@ -52,9 +55,14 @@ class Capture(Audience):
     def outcome(self, ending: Ending) -> Outcome:
         """Once the program is over, however that came."""
         used = ending.used
+        if isinstance(ending.death, CancelledError):
+            why = str(ending.death)
+            return Outcome(Status.CANCELLED, 0, wall=ending.nanoseconds, failure=why, audit=self._log_name())
         if ending.ended is not None:
             result = self.result(ending.ended)
             status = status_of(result.kind, result.status)
+            if self._log is not None:
+                self._log.finish(result.status)
         elif isinstance(ending.death, OverdueError):
             result, status = self.overdue(), Status.TIMEOUT
         else:
@@ -73,13 +81,20 @@ class Capture(Audience):
             (result.failure or "")[:FAILURE_MOST],
             tuple(Source(one.path, one.digest) for one in ending.sources) if used and used.has_all else None,
             is_lasting=result.kind == "load",
+            audit=self._log_name(),
         )
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files. Repeatable."""
         for fd in self._files.values():
             os.close(fd)
         self._files = {}
+        log, self._log = self._log, None
+        if log is not None:
+            log.close()
+
+    def _log_name(self) -> str:
+        return self._log.name if self._log else ""
 
     def _open_files(self, folder: str) -> None:
         try:

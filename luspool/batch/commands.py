@@ -94,6 +94,12 @@ _ledger = click.option(
 )
 @click.option("--results", metavar="DIR", help="Write the output of each item to DIR/NUMBER/stdout and stderr.")
 @click.option(
+    "--audit",
+    "audits",
+    metavar="DIR",
+    help="Record every decision about a permission: a log for each try of an item, in DIR/NUMBER.",
+)
+@click.option(
     "--keep-output",
     "kept",
     callback=reader(parse_size),
@@ -139,6 +145,7 @@ def run(  # noqa: PLR0913  click passes each option by its name
     crashes: int,
     halt: HaltPolicy,
     results: str | None,
+    audits: str | None,
     kept: int,
     as_json: bool,
     wall: str | None,
@@ -171,6 +178,7 @@ def run(  # noqa: PLR0913  click passes each option by its name
         tasks_per_host=1 if isolate else TASKS_PER_HOST,
         output_kept=kept,
         results=results,
+        audits=audits,
     )
     options = BatchOptions(
         inputs=inputs,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..request import Request
+from ..scheduler.connection import HostError
 from ..scheduler.limits import Limits
 from .outcome import Outcome
 
@@ -32,6 +33,10 @@ class Done:
 
     number: int
     outcome: Outcome | None
+
+
+class CancelledError(HostError):
+    """The batch ends, and with it what runs."""
 
 
 class Engine(Protocol):

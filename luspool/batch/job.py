@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from .. import __version__
@@ -25,6 +25,7 @@ from .inputs import STANDARD_INPUT, items_in, items_of, with_arguments
 from .item import Item
 from .ledger import Ledger
 from .local import LocalEngine, LocalOptions
+from .logs import make_directory
 from .outcome import Outcome, Status
 from .plan import Planner
 from .rights import Grants
@@ -85,6 +86,7 @@ class _Reporter:
                 "memory": outcome.memory,
                 "tries": tries.count,
                 "failure": outcome.failure,
+                "audit": outcome.audit or None,
             }
             self._streams.write(1, json.dumps(record).encode() + b"\n")
         if outcome.status is Status.COMPLETED:
@@ -111,8 +113,10 @@ def run_batch(options: BatchOptions) -> int:
     streams = StandardStreams(nullcontext())
     grants = Grants(options.held, options.ceiling, options.policy, options.limits)
     rights = grants.of(Item(""))  # what is wrong with the grants is said before anything else
-    for warning in _warnings(options, rights.pledges):
+    audits = options.local.audits and make_directory(options.local.audits)
+    for warning in _warnings(options, rights.pledges, audits):
         streams.say(f"luspool: {warning}")
+    local = replace(options.local, audits=audits)
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.create(options.ledger))
         items = _checked(_items(options, sys.stdin.buffer), grants)
@@ -120,9 +124,9 @@ def run_batch(options: BatchOptions) -> int:
         course = Course(run.total, options.retry, options.halt)
         signals = stack.enter_context(Signals())
         notice = lambda text: streams.say(notice_text(text))  # noqa: E731  it is one expression
-        engine = stack.enter_context(LocalEngine(options.local, signals.fd, notice))
+        engine = stack.enter_context(LocalEngine(local, signals.fd, notice))
         planner = Planner(grants, strict_globals=options.strict_globals, wall=options.wall)
-        resume = Resume.of(resume=options.resumes, retry_failed=options.retries_failed)
+        resume = Resume.of(resume=options.resumes, retry_failed=options.retries_failed, audited=audits is not None)
         display = _display(options, streams, run.total)
         reporter = _Reporter(display, streams, as_json=options.as_json)
         batch = Batch(ledger, run, engine, course, planner, resume, reporter, signals)
@@ -134,11 +138,13 @@ def run_batch(options: BatchOptions) -> int:
         return status
 
 
-def _warnings(options: BatchOptions, pledges: PledgeSet) -> list[str]:
+def _warnings(options: BatchOptions, pledges: PledgeSet, audits: str | None) -> list[str]:
     """What is odd about what the command line grants, whatever arguments an item has."""
     files = [("the ledger of the batch", options.ledger)]
     if options.policy is not None:
         files.append(("the policy of the batch", open_policy(options.policy, ()).file))
+    if audits:
+        files.append(("the audit logs of the batch", audits))
     return warnings_about(files, pledges, "a script")
 
 

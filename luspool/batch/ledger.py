@@ -31,7 +31,7 @@ from .course import Tries
 from .item import Item
 from .outcome import Outcome, Source, Status, cause_of
 
-VERSION: Final = 1
+VERSION: Final = 2
 _APPLICATION: Final = 0x4C75734C
 """Marks the file as ours ("LusL")."""
 _BUSY_SECONDS: Final = 30.0
@@ -67,7 +67,8 @@ CREATE TABLE result (
     stderr_size INTEGER NOT NULL,
     cause TEXT NOT NULL,
     failure TEXT NOT NULL,
-    sources TEXT              -- JSON: pairs of a path and a digest; NULL: not all are known
+    sources TEXT,             -- JSON: pairs of a path and a digest; NULL: not all are known
+    audit BLOB NOT NULL       -- the path of the audit log; empty: there is none
 );
 CREATE INDEX result_key ON result (key);
 CREATE TABLE item (
@@ -133,6 +134,8 @@ class Entry:
     stderr_size: int
     cause: str
     failure: str
+    audit: str
+    """The file of its audit log; "" where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ class Earlier:
     result: int
     status: Status
     sources: tuple[Source, ...] | None
+    audit: str
+    """As of `Entry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,17 +250,21 @@ class Ledger:
         """One item of a run."""
         return self.items_after(run, number - 1, 1)[0][1]
 
-    def earlier(self, run: int, key: bytes, statuses: Sequence[Status]) -> Earlier | None:
-        """A result with this key and one of these words that no item of `run` has; the latest one."""
+    def earlier(self, run: int, key: bytes, statuses: Sequence[Status], *, audited: bool = False) -> Earlier | None:
+        """A result with this key and one of these words that no item of `run` has; the latest one. `audited`: one with
+        an audit log, where anything was run that there could be one of."""
         query = (
-            "SELECT id, status, sources FROM result WHERE key = ? AND NOT again"
+            "SELECT id, status, sources, audit FROM result WHERE key = ? AND NOT again"
             " AND status IN (SELECT value FROM json_each(?))"
             " AND NOT EXISTS (SELECT 1 FROM item WHERE item.result = result.id AND item.run = ?)"
+            " AND (NOT ? OR audit != x'' OR status = ?)"
             " ORDER BY id DESC LIMIT 1"
         )
         with _translated(self.path):
-            row = self._connection.execute(query, (key, json.dumps(statuses), run)).fetchone()
-        return None if row is None else Earlier(row[0], Status(row[1]), _load_sources(row[2]))
+            row = self._connection.execute(
+                query, (key, json.dumps(statuses), run, audited, Status.QUARANTINED)
+            ).fetchone()
+        return None if row is None else Earlier(row[0], Status(row[1]), _load_sources(row[2]), os.fsdecode(row[3]))
 
     def adopt(self, run: int, number: int, earlier: Earlier) -> None:
         """This item has that result. Not committed."""
@@ -287,6 +296,7 @@ class Ledger:
             _shown("" if outcome.status is Status.COMPLETED else cause_of(outcome, item.script)),
             _shown(outcome.failure),
             None if outcome.sources is None else _dump_sources(outcome.sources),
+            os.fsencode(outcome.audit),
         )
         with _translated(self.path):
             self._begin()
@@ -335,13 +345,13 @@ class Ledger:
             "SELECT number, script, spec, status, coalesce(again, 0), coalesce(exit_status, 0), coalesce(began, 0),"
             " coalesce(wall, 0), coalesce(cpu, 0), coalesce(memory, 0), coalesce(tries, 0), coalesce(crashes, 0),"
             " coalesce(stdout, x''), coalesce(stderr, x''), coalesce(stdout_size, 0), coalesce(stderr_size, 0),"
-            " coalesce(cause, ''), coalesce(failure, '')"
+            " coalesce(cause, ''), coalesce(failure, ''), coalesce(audit, x'')"
             " FROM item LEFT JOIN result ON result.id = item.result"
             " WHERE run = ?1 AND (?2 = '[]' OR status IN (SELECT value FROM json_each(?2))) ORDER BY number"
         )
         with _translated(self.path):
             for row in self._connection.execute(query, (run, json.dumps(statuses))):
-                yield Entry(*row)
+                yield Entry(*(*row[:-1], os.fsdecode(row[-1])))
 
     def causes(self, run: int, most: int) -> list[Cause]:
         """Why items of a run did not come to their end, the most frequent reasons first."""

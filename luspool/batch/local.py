@@ -16,7 +16,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import HostFailedError
@@ -29,8 +29,8 @@ from ..scheduler.supervisor import HostDiedError
 from ..scheduler.units import UNLIMITED
 from ..scheduler.warm import WarmHost
 from .capture import Capture
-from .engine import Done, Task
-from .outcome import Outcome, Status
+from .engine import CancelledError, Done, Task
+from .logs import open_log
 
 _AHEAD: Final = 32
 """Tasks that are taken ahead for each lane: so that those of one domain meet, and a lane never waits. Guessed."""
@@ -55,10 +55,6 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 Domain = tuple[object, ...]
 
 
-class CancelledError(HostError):
-    """The batch ends, and with it what runs."""
-
-
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
     """How tasks are run. A task's states are served by `threads` threads, in slices of so many nanoseconds."""
@@ -72,6 +68,8 @@ class LocalOptions:
     """Bytes of each stream."""
     results: str | None = None
     """A directory, for all output, by the number of the task."""
+    audits: str | None = None
+    """A directory, by its absolute path, for audit logs (see `logs`)."""
     start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
 
 
@@ -206,8 +204,11 @@ class LocalEngine:
         options = self._options
         folder = None if options.results is None else os.path.join(options.results, str(task.number))
         limit = task.limits.tree.time
-        start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, task.request.pack(), stays=True)
-        lane.task, lane.capture, lane.began = task, Capture(task, options.output_kept, folder), time.monotonic()
+        log, request = None, task.request
+        if options.audits is not None:
+            log, request = open_log(options.audits, task), replace(request, audit="enforce")
+        start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, request.pack(), stays=True)
+        lane.task, lane.capture, lane.began = task, Capture(task, options.output_kept, folder, log), time.monotonic()
         lane.host.begin(start, lane.capture, None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS)
         self._watch_writing(lane)
 
@@ -278,10 +279,7 @@ class LocalEngine:
     def _take_end(self, lane: _Lane, task: Task) -> None:
         host, capture = lane.host, lane.capture
         assert capture is not None and host.ending is not None  # noqa: S101, PT018  for the type checker
-        if isinstance(host.ending.death, CancelledError):
-            outcome = Outcome(Status.CANCELLED, 0, wall=host.ending.nanoseconds, failure=str(host.ending.death))
-        else:
-            outcome = capture.outcome(host.ending)
+        outcome = capture.outcome(host.ending)
         for text in capture.notices:
             if text not in self._notices:
                 self._notices.add(text)

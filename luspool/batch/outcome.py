@@ -75,6 +75,8 @@ class Outcome:
     """None: not all of them are known."""
     is_lasting: bool = False
     """It would be the same the next time."""
+    audit: str = ""
+    """The file of its audit log, if it has one."""
 
 
 def status_of(kind: str, exit_status: int) -> Status:

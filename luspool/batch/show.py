@@ -35,6 +35,7 @@ COLUMNS: Final = (
     "stderr_size",
     "cause",
     "failure",
+    "audit",
 )
 """Of what is exported, after `v`. Times are seconds, `began` in RFC 3339; sizes bytes."""
 
@@ -61,6 +62,7 @@ def record_of(entry: Entry) -> dict[str, Any]:
         "stderr_size": entry.stderr_size,
         "cause": entry.cause,
         "failure": entry.failure,
+        "audit": entry.audit or None,
     }
 
 
@@ -111,15 +113,17 @@ def summary(run: RunRecord, counts: Mapping[str | None, int], causes: Iterable[C
 
 
 def table(entries: Iterable[Entry]) -> Iterator[str]:
-    """A line for each entry."""
+    """A line for each entry; behind it the file of its audit log, where there is one."""
     yield f"{'item':>8}  {'status':<11}  {'exit':>4}  {'wall':>9}  {'cpu':>9}  {'memory':>9}  {'tries':>5}  script\n"
     for entry in entries:
         spec = json.loads(entry.spec)
         command = visible(shlex.join([spec["script"], *spec.get("arguments", [])]))
         used = f"{format_duration(entry.wall):>9}  {format_duration(entry.cpu):>9}  {format_size(entry.memory):>9}"
         cause = f"  ({visible(entry.cause)})" if entry.cause else ""
+        audit = f"  {visible(entry.audit)}" if entry.audit else ""
         status = status_of(entry)
-        yield f"{entry.number:>8}  {status:<11}  {entry.exit_status:>4}  {used}  {entry.tries:>5}  {command}{cause}\n"
+        numbers = f"{entry.number:>8}  {status:<11}  {entry.exit_status:>4}  {used}  {entry.tries:>5}"
+        yield f"{numbers}  {command}{cause}{audit}\n"
 
 
 def output(entries: Iterable[Entry]) -> Iterator[bytes]:

@@ -102,6 +102,22 @@ def test_only_what_is_done_is_resumed(ledger, status):
     assert ledger.earlier(second, b"other", DONE) is None
 
 
+def test_with_an_audit_only_what_has_a_log_is_done(ledger):
+    """What was never run can have none."""
+    log = os.fsdecode(b"/logs/\xff/1.jsonl")
+    first = begin(ledger, "a", "b")
+    ledger.record(first, 1, Item("a"), b"a", replace(OUTCOME, audit=log), Tries(), again=False)
+    ledger.record(first, 1, Item("a"), b"a", OUTCOME, Tries(), again=False)
+    ledger.record(first, 2, Item("b"), b"b", replace(FAILED, status=Status.QUARANTINED), Tries(), again=False)
+    second = begin(ledger, "a", "b")
+    assert ledger.earlier(second, b"a", DONE).audit == ""
+    earlier = ledger.earlier(second, b"a", DONE, audited=True)
+    assert earlier.audit == log
+    assert ledger.earlier(second, b"b", DONE, audited=True).audit == ""
+    ledger.adopt(second, 1, earlier)
+    assert [entry.audit for entry in ledger.entries(second)] == [log, ""]
+
+
 def test_what_is_to_be_tried_again_is_not_done(ledger):
     first = begin(ledger, "a")
     ledger.record(first, 1, Item("a"), b"k", FAILED, Tries(), again=True)

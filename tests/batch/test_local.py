@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
+from luspool.audit.log import read_logs
 from luspool.batch import local
 from luspool.batch.outcome import Status
 from luspool.errors import CannotWriteError, HostFailedError, UsageError
@@ -83,6 +85,66 @@ def test_output_that_can_not_be_written_is_told(bench):
     bench.open(results="out")
     bench.submit("print(1)")
     with pytest.raises(CannotWriteError, match="cannot write to out/1"):
+        bench.finish()
+
+
+def read_log(outcome):
+    """The audit log of an outcome; where it lies, and its decisions in short."""
+    (log,) = read_logs([outcome.audit])
+    folder = Path(outcome.audit).parent
+    assert Path(outcome.audit).name == f"{log.header.run}.jsonl"
+    return log, folder, [(one.state, one.permission, one.value, one.decision, one.count) for one in log.decisions]
+
+
+@pytest.mark.usefixtures("mechanism")
+def test_what_is_decided_goes_to_a_log_for_each_task(bench):
+    """On one host, one after the other: states that have ended, that wait, that are in the midst of a step at the end."""
+    bench.directory.joinpath("waits.lus").write_text("pcall(os.getenv, 'W') worker.peek()", encoding="utf-8")
+    bench.directory.joinpath("loops.lus").write_text("worker.message(1) while true do end", encoding="utf-8")
+    logs = bench.directory / "logs"
+    bench.open(audits=str(logs))
+    first = bench.run("for i = 1, 3 do io.open('1.lus') end worker.create('waits.lus')", "x", held=LOAD)
+    second = bench.run("worker.receive(worker.create('loops.lus')) io.open('/etc/passwd')", held=LOAD)
+    third = bench.run("print(1)", held=LOAD)
+    assert [one.status for one in (first, second, third)] == [Status.COMPLETED, Status.DENIED, Status.COMPLETED]
+    log, folder, decisions = read_log(first)
+    path = str(bench.directory.resolve() / "1.lus")
+    assert (log.header.script, log.header.arguments, log.header.held) == (
+        "1.lus",
+        1,
+        ("load", f"fs:read={bench.directory}"),
+    )
+    assert (folder, log.decisions[0].resolved) == (logs / "1", path)
+    assert decisions[0] == (1, "fs:read", "1.lus", "allowed", 3)
+    assert decisions[-1] == (2, "env", "W", "denied", 1)
+    assert {end.state: end.outcome for end in log.ends} == {1: "returned", 2: "cancelled"}
+    assert (log.footer.status, log.footer.states, log.footer.decisions, log.doubts) == (0, 2, len(decisions) + 2, ())
+    log, _, decisions = read_log(second)
+    assert decisions[-1] == (1, "fs:read", "/etc/passwd", "denied", 1)
+    assert {end.state: end.outcome for end in log.ends} == {1: "denied", 2: "cancelled"}
+    assert (log.footer.status, log.footer.denied) == (77, 1)
+    log, _, decisions = read_log(third)
+    assert (decisions, log.footer.states, log.footer.status) == ([], 1, 0)
+    assert len(bench.hosts) == 1
+
+
+def test_each_try_has_a_log_of_its_own_and_one_that_was_cut_off_says_so(bench):
+    bench.open(audits=str(bench.directory / "logs"))
+    outcome = die(bench, "pcall(os.getenv, 'A') print('up') while true do end")
+    log, folder, _ = read_log(outcome)
+    assert (outcome.status, log.footer) == (Status.CRASHED, None)
+    bench.count = 0
+    log, same, _ = read_log(bench.run("print(1)"))
+    assert (same, log.footer.status) == (folder, 0)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_log_that_can_not_be_written_is_told(bench):
+    bench.directory.joinpath("logs").mkdir()
+    bench.directory.joinpath("logs", "1").write_text("a file", encoding="utf-8")
+    bench.open(audits="logs")
+    bench.submit("print(1)")
+    with pytest.raises(CannotWriteError, match="cannot write to logs/1: File exists"):
         bench.finish()
 
 

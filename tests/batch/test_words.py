@@ -136,9 +136,9 @@ def test_a_policy_may_depend_on_the_arguments(tmp_path, monkeypatch):
 
 ENTRY = Entry(
     2, "a b.lus", Item("a b.lus", ("x", "y z")).dump(), "failed", False, 3, 1_700_000_000.25,
-    1_500_000_000, 10**6, 2048, 2, 1, b"out,\xff", b"", 5, 0, "boom", 'say "boom"\nmore',
+    1_500_000_000, 10**6, 2048, 2, 1, b"out,\xff", b"", 5, 0, "boom", 'say "boom"\nmore', "/logs/2/a\x1b.jsonl",
 )  # fmt: skip
-PENDING = Entry(3, "c.lus", Item("c.lus").dump(), None, False, 0, 0, 0, 0, 0, 0, 0, b"", b"", 0, 0, "", "")
+PENDING = Entry(3, "c.lus", Item("c.lus").dump(), None, False, 0, 0, 0, 0, 0, 0, 0, b"", b"", 0, 0, "", "", "")
 
 
 def test_json_lines_have_everything():
@@ -149,6 +149,16 @@ def test_json_lines_have_everything():
     assert (record["wall"], record["cpu"], record["memory"]) == (1.5, 0.001, 2048)
     assert record["stdout"].encode("utf-8", "surrogateescape") == b"out,\xff"
     assert json.loads(show.as_json_line(PENDING))["status"] == "pending"
+
+
+def test_the_audit_log_is_named_where_there_is_one():
+    assert [json.loads(show.as_json_line(entry))["audit"] for entry in (ENTRY, PENDING)] == [
+        "/logs/2/a\x1b.jsonl",
+        None,
+    ]
+    _, *lines = show.table([ENTRY, PENDING])
+    assert lines[0].endswith("  'a b.lus' x 'y z'  (boom)  /logs/2/a\\x1b.jsonl\n")
+    assert lines[1].endswith("  c.lus\n")
 
 
 def test_csv_can_be_read_back():

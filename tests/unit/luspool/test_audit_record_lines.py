@@ -235,7 +235,7 @@ GROUNDS = st.lists(
 )
 COLUMNS = [
     GROUNDS,
-    *(st.lists(WORDS | st.sampled_from(column + [0, 1]), min_size=1, max_size=2) | VALUES for column in PART[1:5]),
+    *(st.lists(WORDS | st.sampled_from([*column, 0, 1]), min_size=1, max_size=2) | VALUES for column in PART[1:5]),
     st.lists(st.tuples(*[st.just(word) | WORDS for word in PART[5][0]]) | VALUES, max_size=2),
 ]
 ROWS = st.just(PART) | st.tuples(*COLUMNS) | st.lists(WORDS, max_size=8)

@@ -47,6 +47,11 @@ class Listener:
     def read_input(self):
         return b"x" * wire.INPUT_PIECE
 
+    def record(self, record):
+        if record.rows == b"nonsense":
+            raise wire.WireError("no record")
+        self.heard.append((record.state, record.rows))
+
 
 class Desk:
     """One host, and what becomes of it."""
@@ -125,6 +130,7 @@ def test_programs_one_after_another(desk):
         "control.sendall(b'nonsense')",
         "while True: send(wire.WantInput())",
         "while True: send(wire.Call(1, 'f', b''))",
+        "send(wire.Record(1, b'nonsense'))",
     ],
 )
 def test_a_host_that_breaks_the_protocol_is_ended_and_so_is_its_program(desk, code):
@@ -136,7 +142,15 @@ def test_a_host_that_breaks_the_protocol_is_ended_and_so_is_its_program(desk, co
     assert it.host.process.wait(60) is not None
 
 
-@pytest.mark.parametrize("code", ["send(wire.Output(1, b'x'))", "send(wire.TreeEnded(False, 0))", f"send({USED})"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "send(wire.Output(1, b'x'))",
+        "send(wire.TreeEnded(False, 0))",
+        f"send({USED})",
+        "send(wire.Record(1, b'x'))",
+    ],
+)
 def test_what_is_said_of_no_program_ends_the_host(desk, code):
     it = desk(HELLO + END + code + FOREVER)
     ending = it.run()
@@ -145,6 +159,17 @@ def test_what_is_said_of_no_program_ends_the_host(desk, code):
     assert it.host.ending is ending
     assert ending.death is None
     assert isinstance(it.host.death, HostProtocolError)
+
+
+def test_records_are_those_of_the_program_that_runs(desk):
+    it = desk(
+        HELLO + "send(wire.Record(1, b'a'), wire.Output(1, b'b'), wire.Record(2, b'c'))\n" + END
+        + "receive(); send(wire.Record(1, b'd'))\n" + END + FOREVER
+    )  # fmt: skip
+    assert it.run().death is None
+    assert it.listener.heard == ["started", (1, b"a"), (1, b"b"), (2, b"c")]
+    assert it.run().death is None
+    assert it.listener.heard[4:] == ["started", (1, b"d")]
 
 
 def test_a_host_of_another_version_is_no_host(desk):
