@@ -169,6 +169,54 @@ def test_resuming_skips_what_is_done_by_content(luspool):
     assert run_again("a.lus", "a.lus", "a.lus", "--resume") == ["a.lus"] * 2
 
 
+def test_an_audit_log_for_each_item_is_named_in_the_ledger(luspool):
+    luspool.write(a="pcall(os.getenv, 'A')", b="io.open('/etc/passwd')", c="x = = 1")
+    done = luspool("batch", "a.lus", "b.lus", "c.lus", "--audit", "logs", "--json", "-q")
+    records = {record["script"]: record["audit"] for record in map(json.loads, done.stdout.splitlines())}
+    assert records == {record["script"]: record["audit"] for record in export(luspool)}
+    logs = luspool.directory.resolve() / "logs"
+    assert sorted(map(str, logs.glob("*/*.jsonl"))) == sorted(records.values())
+    assert records["a.lus"].startswith(f"{logs}/1/")
+    assert records["b.lus"] in luspool("batch", "results").stdout
+    report = luspool("audit", "report", "--json", *sorted(records.values()))
+    assert [(run["script"], run["denied"], run["status"]) for run in json.loads(report.stdout)["runs"]] == [
+        ("a.lus", 1, 0),
+        ("b.lus", 1, 77),
+        ("c.lus", 0, 126),
+    ]
+
+
+def test_resuming_with_an_audit_runs_again_what_has_no_log(luspool):
+    luspool.write(a="print(1)", b="error('boom')")
+    flags = ("--json", "-q", "--resume")
+
+    def run_again(*arguments):
+        return sorted(json.loads(line)["script"] for line in luspool("batch", *arguments, *flags).stdout.splitlines())
+
+    assert run_again("a.lus") == ["a.lus"]
+    assert run_again("a.lus", "b.lus", "--audit", "logs") == ["a.lus", "b.lus"]
+    # In another order, whose numbers are those of others before: no log takes the place of another.
+    before = {record["script"]: record["audit"] for record in export(luspool)}
+    luspool.write(c="print(3)")
+    assert run_again("c.lus", "b.lus", "a.lus", "--audit", "logs") == ["c.lus"]
+    after = {record["script"]: record["audit"] for record in export(luspool)}
+    assert {script: after[script] for script in before} == before
+    assert all(map(os.path.exists, after.values()))
+    os.remove(after["b.lus"])
+    assert run_again("a.lus", "b.lus") == []
+    assert run_again("a.lus", "b.lus", "--audit", "logs") == ["b.lus"]
+
+
+def test_where_audit_logs_can_not_be_or_could_be_changed_is_said_before_anything_runs(luspool):
+    luspool.write(a="print(1)")
+    done = luspool("batch", "a.lus", "--audit", "a.lus")
+    said = f"luspool: cannot keep audit logs in {luspool.directory}/a.lus: File exists\n"
+    assert (done.returncode, done.stderr) == (2, said)
+    assert not luspool.directory.joinpath("luspool-batch.sqlite").exists()
+    done = luspool("batch", "a.lus", "--audit", "logs", "-P", "fs:write", "-q")
+    assert done.stderr.startswith(f"luspool: warning: items may write their audit logs, {luspool.directory}/logs: ")
+
+
 def test_failed_items_are_tried_again(luspool):
     luspool.write(a="error('boom')")
     done = luspool("batch", "a.lus", "--retries", "2", "--retry-delay", "1ms")

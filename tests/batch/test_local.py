@@ -98,15 +98,16 @@ def read_log(outcome):
 
 @pytest.mark.usefixtures("mechanism")
 def test_what_is_decided_goes_to_a_log_for_each_task(bench):
-    """On one host, one after the other: states that have ended, that wait, that are in the midst of a step at the end."""
+    """On one host: of states that have ended, that wait, and that are in the midst of a step when all is over."""
     bench.directory.joinpath("waits.lus").write_text("pcall(os.getenv, 'W') worker.peek()", encoding="utf-8")
     bench.directory.joinpath("loops.lus").write_text("worker.message(1) while true do end", encoding="utf-8")
     logs = bench.directory / "logs"
     bench.open(audits=str(logs))
     first = bench.run("for i = 1, 3 do io.open('1.lus') end worker.create('waits.lus')", "x", held=LOAD)
-    second = bench.run("worker.receive(worker.create('loops.lus')) io.open('/etc/passwd')", held=LOAD)
+    source = "worker.receive(worker.create('loops.lus')) pcall(io.open, '/etc/passwd') os.exit(9)"
+    second = bench.run(source, held=LOAD)
     third = bench.run("print(1)", held=LOAD)
-    assert [one.status for one in (first, second, third)] == [Status.COMPLETED, Status.DENIED, Status.COMPLETED]
+    assert [one.exit_status for one in (first, second, third)] == [0, 9, 0]
     log, folder, decisions = read_log(first)
     path = str(bench.directory.resolve() / "1.lus")
     assert (log.header.script, log.header.arguments, log.header.held) == (
@@ -121,8 +122,8 @@ def test_what_is_decided_goes_to_a_log_for_each_task(bench):
     assert (log.footer.status, log.footer.states, log.footer.decisions, log.doubts) == (0, 2, len(decisions) + 2, ())
     log, _, decisions = read_log(second)
     assert decisions[-1] == (1, "fs:read", "/etc/passwd", "denied", 1)
-    assert {end.state: end.outcome for end in log.ends} == {1: "denied", 2: "cancelled"}
-    assert (log.footer.status, log.footer.denied) == (77, 1)
+    assert {end.state: end.outcome for end in log.ends} == {1: "exited", 2: "cancelled"}
+    assert (log.footer.status, log.footer.denied) == (9, 1)
     log, _, decisions = read_log(third)
     assert (decisions, log.footer.states, log.footer.status) == ([], 1, 0)
     assert len(bench.hosts) == 1
