@@ -6,11 +6,20 @@ Whatever a script supplied and spans lines is indented, so that no script can wr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from .limit_options import NO_PLACES, is_about_program, with_flag
 from .scheduler import wire
 from .scheduler.limits import MEASURES, Limits
-from .scheduler.protocol import ChildrenHaveMail, InboxHasMail, InboxHasRoom, OutboxHasRoom
+from .scheduler.protocol import (
+    ChildrenHaveMail,
+    InboxHasMail,
+    InboxHasRoom,
+    InputArrived,
+    LetterIsOut,
+    OutboxHasRoom,
+    ReplyArrived,
+)
 
 
 def failure_text(
@@ -97,6 +106,14 @@ _WANTED = {
     OutboxHasRoom.__name__: ("room for a message to", "its parent"),
     InboxHasRoom.__name__: ("room for a message to", "its worker"),
 }
+
+WAITED_FOR: Final = {
+    **{what: " ".join(words) for what, words in _WANTED.items()},
+    InputArrived.__name__: "standard input",
+    ReplyArrived.__name__: "a function of the program that runs it",
+    LetterIsOut.__name__: "another process",
+}
+"""What a state waits for, in words, by the name of its condition's class."""
 
 
 def _wanted(wait: wire.WaitRecord, locations: dict[int, str], other: str) -> str:

@@ -137,3 +137,8 @@ def read_ancestors(data: bytes) -> list[tuple[StateId, int]]:
         return [(StateId(state), host) for state, host in _LINK.iter_unpack(data)]
     except struct.error as error:
         raise LetterError(f"{len(data)} bytes of ancestors") from error
+
+
+def shown_number(state: int) -> int:
+    """A state's id for people: in the first of several hosts they are counted from 1, too."""
+    return state - (1 << HOST_BITS) if host_of(StateId(state)) == 1 else state

@@ -14,8 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..permissions import PERMISSIONS, PledgeSet, Reason, held_and_ceiling
 from ..scheduler import wire
-from ..scheduler.letters import HOST_BITS, host_of
-from ..scheduler.protocol import StateId
+from ..scheduler.letters import shown_number
 
 VERSION: Final = 1
 _DECISIONS: Final = ("allowed", "denied", "observed")
@@ -235,9 +234,8 @@ def _members(fields: dict[str, _Json]) -> str:
 
 
 def _number(state: int) -> int:
-    """A state's number in the log: its id, which in the first of several hosts is counted from 1, too."""
-    _integer(state, 1)
-    return state - (1 << HOST_BITS) if host_of(StateId(state)) == 1 else state
+    """A state's number in the log."""
+    return shown_number(_integer(state, 1))
 
 
 def _place(where: str) -> tuple[str, int | None]:
