@@ -64,6 +64,9 @@ class EventSender:
     def record(self, state: StateId, rows: bytes) -> None:
         self.send(wire.Record(state, rows))
 
+    def traced(self, texts: tuple[str, ...], rows: bytes) -> None:
+        self.send(wire.Trace(texts, rows))
+
     def want_input(self) -> None:
         self.send(wire.WantInput())
 
@@ -236,6 +239,8 @@ class _Process:
             return
         self._host = Host(message.threads, factory, self._events, slice_nanoseconds=message.slice_nanoseconds)
         self._put_up_wall(message, request, program)
+        if message.traces:
+            self._host.trace()
         self._host.start()
         self._host.create_root(program, message.limits())
 
@@ -252,6 +257,8 @@ class _Process:
         else:
             host.join_tree()
         self._put_up_wall(message, request, program)
+        if message.traces:
+            host.trace()
         host.start()
         self._host = host
 

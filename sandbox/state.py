@@ -109,6 +109,9 @@ class State:
             return Waiting(door.condition)
         return Ended(self._ended_by(end))
 
+    def script(self) -> str:
+        return self._program.path
+
     def location(self) -> str:
         """Where the state waits, or where its step was ended: `script:line`, or the script alone."""
         where = b""

@@ -21,7 +21,8 @@ class Announcer:
     Announcements are appended to `_pending` by whoever holds the dispatcher's lock, so they lie in the order of the
     machine's decisions. Whoever gets `_speaking` speaks for all. `announce` never waits for another's callback: if
     somebody speaks, it leaves what is pending to them, and a speaker looks again after letting go, so nothing is left
-    behind. `write` and `record` do wait, since what was only queued would grow without bound before a slow reader.
+    behind. `say`, and so `write` and `record`, does wait, since what was only queued would grow without bound before a
+    slow reader.
     """
 
     __slots__ = ("_events", "_on_fault", "_pending", "_speaking")
@@ -54,13 +55,14 @@ class Announcer:
             if state.phase is not Phase.ENDED:
                 events.write(stream, data)
 
-        self._say(write_out)
+        self.say(write_out)
 
     def record(self, state: StateId, rows: bytes) -> None:
         """`HostEvents.record`, after all that was announced before, whatever has become of the state."""
-        self._say(lambda events: events.record(state, rows))
+        self.say(lambda events: events.record(state, rows))
 
-    def _say(self, last: Announcement) -> None:
+    def say(self, last: Announcement) -> None:
+        """Make an announcement after all that is pending; waits for another's callback."""
         self._speaking.acquire()
         fault = self._speak(last)
         if fault is not None:

@@ -79,6 +79,8 @@ class HostConnection:
 
     def __init__(self, process: HostProcess) -> None:
         self.process = process
+        self.number = 1
+        """Among the hosts of its program."""
         self.events = _Incoming(process.events, wire.EVENTS)
         self.control = _Incoming(process.control, wire.CONTROL)
         self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()

@@ -28,6 +28,8 @@ from .meter import CpuMeter
 from .port import StatePort
 from .protocol import Ended, Failure, NotAChildError, Port, Runnable, Slice, StateId, StepResult
 from .standard_input import InputBuffer
+from .trace import Trace
+from .traced_port import TracedPort
 from .tree import State
 from .units import UNLIMITED
 
@@ -62,6 +64,7 @@ class Dispatcher:
         "stopping",
         "timekeeper_dozes",
         "timekeeper_is_wanted",
+        "trace",
         "waking",
     )
 
@@ -77,6 +80,8 @@ class Dispatcher:
         self.renews = renews
         self.board: BoardWriter | None = None
         """Where executors note what they step, for a host that is one of several. Never changes."""
+        self.trace: Trace | None = None
+        """Takes note of what happens, if anything does. Does not change once there are threads."""
         self.deadlines = Deadlines()
         """When the time of a state, or of a tree (by its root's negative id), is over."""
         self.executors: list[Executor] = []
@@ -113,6 +118,8 @@ class Dispatcher:
 
     def port(self, state: State) -> Port:
         """The port of a state that is about to be made."""
+        if self.trace is not None:
+            return TracedPort(self, self._announcer, state, self.trace)
         return StatePort(self, self._announcer, state)
 
     def before_first_step(self, state: State) -> StepResult | None:
@@ -180,6 +187,8 @@ class Dispatcher:
         last_call = self.machine.calls.last_id
         self.machine = Machine(locate)
         self.machine.calls.last_id = last_call
+        if self.trace is not None:
+            self.trace.observe(self.machine)
         self.input = InputBuffer()
         self.deadlines = Deadlines()
         for executor in self.executors:
@@ -199,6 +208,8 @@ class Dispatcher:
                 self._set_deadline(state.id, state.limits.time)
             if self.timekeeper_dozes:
                 self._wake_timekeeper()
+            if self.trace is not None:
+                self.trace.stepping()
         self.slice.wanted[0] = 0
         self.wake()
         return corpse, state

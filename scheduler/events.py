@@ -65,9 +65,12 @@ class HostEvents(Protocol):
     def record(self, state: StateId, rows: bytes) -> None:
         """What is recorded of a state, for an audit: opaque bytes, in the order in which each state gave them.
 
-        The only callback that may still come after `tree_ended`: a state that was cancelled inside its step is closed
-        when it has come out of it.
+        With `traced` the only callback that may still come after `tree_ended`: a state that was cancelled inside its
+        step is closed when it has come out of it.
         """
+
+    def traced(self, texts: tuple[str, ...], rows: bytes) -> None:
+        """Of a host that is traced (`Host.trace`): see `trace_rows.pack_rows`. Also after `tree_ended`."""
 
     def want_input(self) -> None:
         """A state waits for standard input: answer once, with `Host.input_arrived` or `Host.input_ended`."""

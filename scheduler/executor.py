@@ -30,6 +30,7 @@ class Executor:
         "number",
         "stepping",
         "thread",
+        "told_at",
     )
 
     def __init__(self, dispatcher: Dispatcher, announcer: Announcer, factory: Factory, on_fault: FaultHandler) -> None:
@@ -46,22 +47,31 @@ class Executor:
         """The executor's thread, by its `threading.get_ident`."""
         self.is_replaced = False
         """Another has taken its place: it leaves when its step is over. Written under the lock."""
+        self.told_at = 0
+        """When the step began of which the trace, if there is one, has told that it goes on. Under the lock."""
 
     def run(self) -> None:
         """Work until the host stops and everything is closed, or until the end of a step in which it was replaced."""
-        dispatcher, board = self._dispatcher, self._dispatcher.board
+        dispatcher, board, trace = self._dispatcher, self._dispatcher.board, self._dispatcher.trace
         self.thread = threading.get_ident()
         state: State | None = None
         result: StepResult | None = None
         cpu = heap = 0
+        if trace is not None:
+            with dispatcher.lock:
+                trace.enter()
         while True:
             # One stay under the lock ends a step and finds the next.
             with dispatcher.lock:
                 if state is not None and result is not None:
+                    if trace is not None:
+                        trace.stepped(self, state, result)
                     dispatcher.finish(state, result, cpu, heap)
                 published = dispatcher.publish()
                 if self.is_replaced:
                     dispatcher.executors.remove(self)
+                    if trace is not None:
+                        trace.leave()
                     dispatcher.wake()
                     break
                 # Nobody may sleep on an announcement: it is made first, and then there is another look for work.
@@ -72,6 +82,8 @@ class Executor:
             self._announcer.announce()
             if corpse is not None:
                 self._close(corpse)
+            if trace is not None and trace.is_full:
+                self._announcer.say(trace.send)
             if state is not None:
                 self.meter.start()
                 self.stepping = state
@@ -97,6 +109,8 @@ class Executor:
                 script = dispatcher.script_of(state)
                 runnable = self._factory(state.spec, dispatcher.port(state))
                 state.runnable, state.spec = runnable, script
+                if dispatcher.trace is not None:
+                    dispatcher.trace.began(state)
                 if state.phase is Phase.ENDED or state.excess is not None:
                     runnable.stop()  # whoever ended it may have come before it was there to be stopped
             if dispatcher.board is not None:

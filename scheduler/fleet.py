@@ -209,8 +209,10 @@ class Fleet:
             member.how = f"was ended, because {problem}"
         host.process.kill()  # the sentinel tells the rest
 
-    def unspoken(self) -> Iterator[wire.Message]:
-        return self._merge.rest()
+    def unspoken(self) -> Iterator[tuple[HostConnection, wire.Message]]:
+        by_number = self._by_number()
+        for number, message in self._merge.rest():
+            yield by_number[number], message
 
     def input_arrived(self, data: bytes) -> None:
         self._input.arrived(data)
@@ -258,9 +260,12 @@ class Fleet:
         return any(member.connection.is_swamped for member in self._members.values())
 
     def _take(self, until: int) -> Iterator[tuple[HostConnection, wire.Message]]:
-        by_number = {member.number: host for host, member in self._members.items()}
+        by_number = self._by_number()
         for number, message in self._merge.take(until):
             yield by_number[number], message
+
+    def _by_number(self) -> dict[int, HostConnection]:
+        return {member.number: host for host, member in self._members.items()}
 
     def _event(self, member: Member, message: wire.Message) -> None:
         number, coordinator = member.number, self._coordinator
@@ -346,6 +351,7 @@ class Fleet:
         else:
             self._last_number += 1
             member.number = self._last_number
+        member.connection.number = member.number
         writer, member.board = self._rings.add_host(member.number)
         member.connection.send(self._start.for_host(member.number, ROOT), (writer,))
         for script, why in self._blame.banned.items():

@@ -4,6 +4,7 @@ Actors
     Executors (`executor`), M threads. Each takes the state at the head of the run queue, steps it without any lock,
     and says how the step ended. A waiting state occupies no thread.
     The timekeeper (`timekeeper`), one thread: ends what has exceeded a time limit, and tells of steps that do not end.
+    The tracer (`trace`), one thread, where the host is traced: sends what was noted.
     Port calls (`port`): made by the state that an executor is stepping, on that thread.
     Callers from outside: the thread that feeds `create_root`, `input_arrived`, `input_ended`, `replied`, `cancel`,
     `shutdown`.
@@ -75,6 +76,7 @@ from .executor import Executor, Factory, close, internal_failure
 from .limits import Limits
 from .protocol import DEFAULT_SLICE_NANOSECONDS, CallResult, StateId
 from .timekeeper import Timekeeper
+from .trace import Trace
 
 
 class HostStoppedError(RuntimeError):
@@ -119,6 +121,22 @@ class Host:
     def fault(self) -> BaseException | None:
         """The exception that made the host stop by itself, as after `shutdown`; None while there was none."""
         return self._fault
+
+    def trace(self) -> None:
+        """Tell of all that happens, by `HostEvents.traced`. Before `start`, and before there is any tree."""
+        dispatcher = self._dispatcher
+        trace = dispatcher.trace = Trace()
+        trace.observe(dispatcher.machine)
+
+        def look() -> bool:
+            with dispatcher.lock:
+                is_at_work = dispatcher.idle + dispatcher.waking < len(dispatcher.executors)
+                return trace.look_at(dispatcher.machine, dispatcher.executors, is_at_work=is_at_work)
+
+        def body() -> None:
+            trace.run(look, self._announcer.say)
+
+        self._threads.append(threading.Thread(target=self._run, args=(body,), name="tracer", daemon=True))
 
     def start(self) -> None:
         """Start the threads. Once."""
@@ -184,6 +202,10 @@ class Host:
         for thread in threads:
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
+        if (trace := self._dispatcher.trace) is not None:
+            with self._dispatcher.lock:
+                self._announcer.append(trace.send)
+            self._announcer.announce()
         if any(thread.is_alive() for thread in threads):
             return False
         with self._dispatcher.lock:  # a host that was never started has states too
@@ -215,6 +237,8 @@ class Host:
         with self._dispatcher.lock:
             self._dispatcher.stop()
             self._dispatcher.publish()
+            if self._dispatcher.trace is not None:
+                self._dispatcher.trace.stop()
         self._announcer.announce()
 
     def _failed(self, fault: BaseException) -> None:

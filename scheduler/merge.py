@@ -103,11 +103,12 @@ class EventMerge:
                 self._events[speaker].popleft()
                 self.speaker = None
 
-    def rest(self) -> Iterator[wire.Message]:
-        """All that has not been taken, in each host's own order. Nothing may be taken afterwards."""
-        for events in self._events.values():
+    def rest(self) -> Iterator[tuple[int, wire.Message]]:
+        """All that has not been taken, with its host, in each host's own order. Nothing may be taken afterwards."""
+        for host, events in self._events.items():
             for event in events:
-                yield from event.frames
+                for frame in event.frames:
+                    yield host, frame
 
     def has_whole(self, host: int) -> bool:
         """Whether a whole event of a host waits, which is not the one that is being taken."""

@@ -17,7 +17,7 @@ class CpuMeter:
     short step by the time in which the thread was ready but not running.
     """
 
-    __slots__ = ("_sample", "_sampled_at", "started_at")
+    __slots__ = ("_sample", "_sampled_at", "started_at", "stopped_at")
 
     def __init__(self) -> None:
         self._sample = 0
@@ -25,6 +25,8 @@ class CpuMeter:
         self._sampled_at = -_SHORT
         self.started_at = 0
         """When the present step began; written last by `start`."""
+        self.stopped_at = 0
+        """When the last step ended."""
 
     def start(self) -> None:
         """A step begins."""
@@ -36,7 +38,7 @@ class CpuMeter:
 
     def stop(self) -> int:
         """The step is over; what it took, in nanoseconds."""
-        now = time.monotonic_ns()
+        self.stopped_at = now = time.monotonic_ns()
         elapsed = now - self.started_at
         if elapsed < _SHORT:
             return elapsed

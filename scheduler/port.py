@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .announcer import Announcer
-from .events import Deadlocked
 from .limits import Excess, StateLimits
 from .protocol import CallResult, Delivered, StateId, Thrown
-from .tree import Phase, State
+from .tree import Phase, State, ending_of
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
@@ -123,10 +122,7 @@ class StatePort:
         self._outside(self._announcer.record, self._state.id, rows)
 
     def ending(self) -> str:
-        state = self._state
-        if state.ending:
-            return state.ending
-        return "deadlock" if isinstance(state.tree.outcome, Deadlocked) else "cancelled"
+        return ending_of(self._state)
 
     def _outside(self, call: Callable[..., None], *arguments: object) -> None:
         """Make a call that may come to the host's owner: how long that takes is no fault of the state."""

@@ -171,6 +171,9 @@ class Runnable(Protocol):
     def step(self, time: Slice, /) -> StepResult:
         """Run until the state ends, waits or has used up its slice. Never raises for what a script does."""
 
+    def script(self) -> str:
+        """The name of its script, as its creator gave it; always the same, at any time and from any thread."""
+
     def location(self) -> str:
         """Where a waiting state waits, or where a stopped one was stopped, as `script:line`. Only between steps."""
 

@@ -26,6 +26,7 @@ from .placement import Placement
 from .port import StatePort
 from .protocol import Delivered, Ended, Failure, Port, StateId, StepResult, Thrown, Waiting
 from .spread import SpreadMachine
+from .traced_port import TracedPort
 from .tree import State
 
 _LOOK_EVERY: Final = 1_000_000
@@ -94,6 +95,8 @@ class SpreadDispatcher(Dispatcher):
         os.eventfd_write(self._waker, 1)
 
     def port(self, state: State) -> Port:
+        if self.trace is not None:
+            return TracedSpreadPort(self, self._announcer, state, self.trace)
         return SpreadPort(self, self._announcer, state)
 
     def script_of(self, state: State) -> str:
@@ -279,3 +282,9 @@ class SpreadPort(StatePort):
     def release(self, children: Sequence[StateId]) -> None:
         super().release(children)
         self._dispatcher.flush()
+
+
+class TracedSpreadPort(TracedPort, SpreadPort):
+    """Both."""
+
+    __slots__ = ()

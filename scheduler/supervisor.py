@@ -131,11 +131,21 @@ class Hosts(Protocol):
     def broke(self, host: HostConnection, problem: HostProtocolError) -> None:
         """A host has broken the protocol."""
 
-    def unspoken(self) -> Iterator[wire.Message]:
+    def unspoken(self) -> Iterator[tuple[HostConnection, wire.Message]]:
         """After the end: what hosts had said by then, and whose turn has not come."""
 
     def input_arrived(self, data: bytes) -> None:
         """A chunk of standard input, b"" at its end."""
+
+
+class Traced(Protocol):
+    """Takes what hosts tell of their scheduling. May raise as a `Listener`."""
+
+    def take(self, host: int, process: int, trace: wire.Trace) -> None:
+        """Of the host of this number, a process. WireError for what no honest host says."""
+
+    def died(self, process: int) -> None:
+        """A host is dead. Some of its last words may still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,8 @@ class Surroundings:
     """Has what states call carried out; None: there is nothing to call."""
     stop_fd: int | None = None
     """When this is readable the run ends, with a `StoppedError`."""
+    traced: Traced | None = None
+    """None: hosts were not asked for a trace, and may send none."""
 
 
 class Supervisor:
@@ -163,6 +175,7 @@ class Supervisor:
         self._input_fd = surroundings.input_fd
         self._calls = surroundings.calls or CallRouter(NoFunctions(), _UNREFUSED_CALLS)
         self._stop_fd = surroundings.stop_fd
+        self._traced = surroundings.traced
 
     def run(self) -> wire.TreeEnded:
         """Run the program to its end. HostError when a host fails and the program can't go on; see `Listener`.
@@ -177,7 +190,8 @@ class Supervisor:
     def close(self) -> None:
         """After `run`: let the hosts free what they hold and end, for `SHUTDOWN_SECONDS` at most.
 
-        The last records come only now: states that were cancelled inside their steps have to come out of these first.
+        The last records and traces come only now: states that were cancelled inside their steps have to come out of
+        these first.
         """
         deadline = time.monotonic() + SHUTDOWN_SECONDS
         for host in self._hosts.connections:
@@ -189,11 +203,11 @@ class Supervisor:
                 host.process.wait(max(0.0, deadline - time.monotonic()))
 
     def _hear_out(self, host: HostConnection, deadline: float) -> None:
-        """Take a host's records until it has closed its socket, or nothing comes any more."""
+        """Take a host's records and traces until it has closed its socket, or nothing comes any more."""
         late = 0
         with selectors.PollSelector() as selector:
             selector.register(host.process.events, selectors.EVENT_READ)
-            while late < READS and self._take_records(host.events.messages()):
+            while late < READS and self._take_records((host, message) for message in host.events.messages()):
                 left = deadline - time.monotonic()
                 late += left <= 0  # what lies in the socket is taken all the same
                 with self._interruptible:
@@ -201,12 +215,12 @@ class Supervisor:
                 if not ready or not host.events.receive():
                     return
 
-    def _take_records(self, messages: Iterable[wire.Message]) -> bool:
-        """Take the records among what hosts say after the end. False if it is nothing that an honest host says."""
+    def _take_records(self, events: Iterable[tuple[HostConnection, wire.Message]]) -> bool:
+        """Take records and traces among what hosts say after the end. False if no honest host says that."""
         try:
-            for message in messages:
-                if isinstance(message, wire.Record):
-                    self._listener.record(message)
+            for host, message in events:
+                if isinstance(message, wire.Record | wire.Trace):
+                    self._note(host, message)
         except (HostProtocolError, wire.WireError):
             return False  # the program is over, and the host about to be ended
         return True
@@ -230,6 +244,8 @@ class Supervisor:
             if hosts.ended is None and (host.process.pidfd in ready or host.is_over):
                 self._pass_on(hosts.lost(host, self._reap(host)))
                 self._calls.gone(host)
+                if self._traced is not None:
+                    self._traced.died(host.process.pid)
         if self._input_fd in ready and hosts.ended is None:
             hosts.input_arrived(self._listener.read_input())
         if hosts.ended is None:
@@ -313,7 +329,7 @@ class Supervisor:
                 self._write(stream, whole)
                 if isinstance(message, wire.Call):
                     self._call(host, message)
-                elif isinstance(message, wire.Record):
+                elif isinstance(message, wire.Record | wire.Trace):
                     self._record(host, message)
                 else:
                     hosts.event(host, message)
@@ -329,12 +345,20 @@ class Supervisor:
             problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
             self._hosts.broke(host, problem)
 
-    def _record(self, host: HostConnection, record: wire.Record) -> None:
+    def _record(self, host: HostConnection, message: wire.Record | wire.Trace) -> None:
         try:
-            self._listener.record(record)
+            self._note(host, message)
         except wire.WireError as error:
             problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
             self._hosts.broke(host, problem)
+
+    def _note(self, host: HostConnection, message: wire.Record | wire.Trace) -> None:
+        if isinstance(message, wire.Record):
+            self._listener.record(message)
+        elif self._traced is not None:
+            self._traced.take(host.number, host.process.pid, message)
+        else:
+            raise wire.WireError("a trace, and nothing is traced")
 
     def _write(self, stream: int, data: bytearray) -> None:
         if data:
@@ -420,7 +444,7 @@ class SoleHost:
         del host
         raise self._explained(problem)
 
-    def unspoken(self) -> Iterator[wire.Message]:
+    def unspoken(self) -> Iterator[tuple[HostConnection, wire.Message]]:
         return iter(())
 
     def input_arrived(self, data: bytes) -> None:

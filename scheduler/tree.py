@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from .edges import Window
-from .events import TreeOutcome
+from .events import Deadlocked, TreeOutcome
 from .limits import Excess, Limits, StateLimits, Usage
 from .mailbox import Mailbox
 from .protocol import Condition, Failure, Runnable, StateId
@@ -171,6 +171,13 @@ def closest_ancestor(state: State) -> State | None:
         ancestor = ancestor.ancestor
     state.ancestor = ancestor
     return ancestor
+
+
+def ending_of(state: State) -> str:
+    """How a state has ended, once it has; see `Port.ending`."""
+    if state.ending:
+        return state.ending
+    return "deadlock" if isinstance(state.tree.outcome, Deadlocked) else "cancelled"
 
 
 def descendants(tree: Tree, top: StateId) -> list[State]:

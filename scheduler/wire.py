@@ -18,10 +18,11 @@ from .framing import Decoder, Message, WireError, encode
 from .limits import Limits, StateLimits, TreeLimits
 from .protocol import CALL_LIMIT, FUNCTION_NAME_LIMIT, REPLY_LIMIT
 from .records import pack, unpack
+from .trace_rows import ROWS, TEXT
 
 __all__ = ["Decoder", "Message", "WireError", "encode"]  # what others know of `framing`, with all that is below
 
-VERSION = 5
+VERSION = 6
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -40,6 +41,9 @@ PROGRAM_LIMIT = 64 * 1024 * 1024
 RECORD_LIMIT = 4 * 1024 * 1024
 """Bytes of records per frame at most. Those who make them bound the characters (`sandbox.recorder`), of which each may
 take 12 bytes."""
+
+TRACE_LIMIT = ROWS * (8 * 8 + 2 * (4 * TEXT + 16))
+"""Bytes of rows of a trace per frame at most; each may have two texts of its own."""
 
 WAITS_LIMIT = 100
 """How many waits a report of a deadlock lists at most."""
@@ -79,6 +83,8 @@ class Start(Message):
 
     `stays`: the only host serves one program after another, each with a `Start` that it gets after the `TreeEnded` of
     the one before. The wall stands since the first: `program` decides what the others may be.
+
+    `traces`: the host is to send `Trace`s.
     """
 
     host: int
@@ -90,6 +96,7 @@ class Start(Message):
     tree_limits: bytes
     program: bytes
     stays: bool = False
+    traces: bool = False
     KIND = ord("S")
     LIMIT = PROGRAM_LIMIT + _FIELD_HEADS
 
@@ -103,9 +110,10 @@ class Start(Message):
         *,
         spreads: bool = False,
         stays: bool = False,
+        traces: bool = False,
     ) -> Start:
         """For the only host; see `for_host`."""
-        return cls(0, 1, threads, slice_nanoseconds, spreads, *_packed_limits(limits), program, stays)
+        return cls(0, 1, threads, slice_nanoseconds, spreads, *_packed_limits(limits), program, stays, traces)
 
     def for_host(self, host: int, root: int) -> Start:
         """The same for one of several hosts."""
@@ -263,13 +271,23 @@ class Output(Message):
 class Record(Message):
     """Host to supervisor: what is recorded of a state for the audit of the run, opaque here.
 
-    The only frames that count after `TreeEnded`; see `Supervisor.close`.
+    With `Trace` the only frames that count after `TreeEnded`; see `Supervisor.close`.
     """
 
     state: int
     rows: bytes
     KIND = ord("a")
     LIMIT = RECORD_LIMIT + _FIELD_HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Trace(Message):
+    """Host to supervisor, where it is asked for: what has happened there; see `trace_rows.unpack_rows`."""
+
+    texts: tuple[str, ...]
+    rows: bytes
+    KIND = ord("t")
+    LIMIT = TRACE_LIMIT + _FIELD_HEADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,6 +537,7 @@ EVENTS: tuple[type[Message], ...] = (
     Notice,
     Output,
     Record,
+    Trace,
     WantInput,
     InputLeft,
     Call,
