@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ from .interrupts import Interrupts
 from .limit_options import NO_PLACES, how_to_raise, with_flag
 from .own_files import warnings_about
 from .permissions import Audit, Origin, Pledge, PledgeError, PledgeSet, Rule
+from .permissions.decision import visible
 from .request import Request
 from .scheduler import wire
 from .scheduler.limits import Excess, Limits
@@ -29,6 +30,7 @@ from .verdict import Verdict
 if TYPE_CHECKING:  # only who has a policy waits for its reader, and only who has a log for its writer
     from .audit.record import AuditLog
     from .policy import AppliedPolicy
+    from .trace.file import TraceFile
 
 ARGUMENTS_LIMIT = 65_535
 """As many values as one message holds: a script's arguments reach it in one."""
@@ -84,6 +86,8 @@ class RunOptions:
     """Below 0: one line for each error. Above 0: also what is run, and how."""
     policy: AppliedPolicy | None = None
     audit: AuditOptions | None = None
+    trace: str | None = None
+    """The file for a trace."""
 
     def limit_places(self) -> Mapping[str, str]:
         """Where the limits were set that the policy decides (see `with_flag`)."""
@@ -169,31 +173,45 @@ def run_program(options: RunOptions, host: HostProcess, interrupts: Interrupts) 
     if options.verbosity > 0:
         streams.say(f"luspool: running {request.path} on {_placed(options)}, with {_rights(options)}")
     start = wire.Start.of(
-        options.threads, options.slice_nanoseconds, options.limits, request.pack(), spreads=options.spreads
+        options.threads,
+        options.slice_nanoseconds,
+        options.limits,
+        request.pack(),
+        spreads=options.spreads,
+        traces=options.trace is not None,
     )
-    if options.audit is None:
-        return _run(options, start, host, _Audience(streams, options, interrupts, None))
     inputs = [options.script, *([options.policy.path] if options.policy else ())]
-    with open_log(
-        options.audit,
-        script=request.path,
-        arguments=len(options.arguments),
-        pledges=pledges,
-        inputs=inputs,
-        interruptible=interrupts.blocking,
-    ) as log:
-        status = _run(options, start, host, _Audience(streams, options, interrupts, log))
-        log.finish(status)
-    if options.audit.observes and options.verbosity >= 0:
+    log = trace = None
+    with ExitStack() as files:
+        if options.trace is not None:
+            trace = files.enter_context(_open_trace(options.trace, options, inputs, interrupts.blocking))
+            inputs.append(options.trace)
+        if options.audit is not None:
+            file = open_log(
+                options.audit,
+                script=request.path,
+                arguments=len(options.arguments),
+                pledges=pledges,
+                inputs=inputs,
+                interruptible=interrupts.blocking,
+            )
+            log = files.enter_context(file)
+        status = _run(options, start, host, _Audience(streams, options, interrupts, log), trace)
+        for each in (log, trace):
+            if each is not None:
+                each.finish(status)
+    if options.audit and log and options.audit.observes and options.verbosity >= 0:
         streams.say(f"luspool: {log.summary()}")
     return status
 
 
-def _run(options: RunOptions, start: wire.Start, host: HostProcess, audience: _Audience) -> int:
+def _run(
+    options: RunOptions, start: wire.Start, host: HostProcess, audience: _Audience, trace: TraceFile | None
+) -> int:
     streams, interrupts = audience.streams, audience.interrupts
     name = display_name(options.script)
     with open_hosts(host, start, audience, options.hosts, name) as hosts:
-        supervisor = Supervisor(hosts, audience, Surroundings(interrupts.blocking, streams.input_fd))
+        supervisor = Supervisor(hosts, audience, Surroundings(interrupts.blocking, streams.input_fd, traced=trace))
         try:
             ended = supervisor.run()
         finally:
@@ -224,6 +242,17 @@ def open_log(  # noqa: PLR0913  what its first line says
         __version__, script, arguments, working_directory(), audit.observes, pledges, shadow.name if shadow else None
     )
     return AuditLog(audit.file, header, [*inputs, *([shadow.path] if shadow else ())], interruptible)
+
+
+def _open_trace(
+    name: str, options: RunOptions, inputs: Sequence[str], interruptible: AbstractContextManager[object]
+) -> TraceFile:
+    from . import __version__  # noqa: PLC0415  as in `open_log`
+    from .trace.file import TraceFile  # noqa: PLC0415  as in `open_log`
+
+    script = visible(display_name(options.script))
+    facts = {"luspool": __version__, "script": script, "hosts": options.hosts, "threads": options.threads}
+    return TraceFile(name, facts, inputs, interruptible)
 
 
 def _warnings(options: RunOptions, pledges: PledgeSet) -> list[str]:

@@ -62,6 +62,9 @@ _OPTIONS: Final[tuple[Callable[[Callable[..., int]], Callable[..., int]], ...]] 
         metavar="TIME",
         help=f"How long a state runs while others wait; 0: to its end. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
     ),
+    click.option(
+        "--trace", metavar="FILE", envvar="LUSPOOL_TRACE", help="Record in a file what ran when, for Perfetto."
+    ),
     strict_globals_option,
     verbosity_options,
     limit_options,
@@ -100,6 +103,7 @@ def _options(  # noqa: PLR0913  click passes each option by its name
     limits: dict[str, int],
     strict_globals: bool,
     verbosity: int | None,
+    trace: str | None,
 ) -> RunOptions:
     from .run import RunOptions  # noqa: PLC0415  see above
 
@@ -123,6 +127,7 @@ def _options(  # noqa: PLR0913  click passes each option by its name
         wall or "",
         verbosity or 0,
         applied,
+        trace=trace,
     )
 
 
