@@ -46,7 +46,8 @@ class TraceEvents:
         """By process."""
         self._arrows: dict[_Arrow, _Tip] = {}
         """Those of which one end was told, oldest first."""
-        self._last_arrow = 0
+        self._last_life = self._last_arrow = 0
+        """Each has a number of its own: what hosts call their states is their word alone."""
 
     def header(self, process: int, facts: Mapping[str, Any]) -> Iterator[str]:
         """The first events: `process` supervises a run, of which these are the facts."""
@@ -143,7 +144,8 @@ class TraceEvents:
     def _birth(self, host: _Host, row: Row) -> str:
         if row.state in host.lives or len(host.lives) >= _STATES_MOST:
             raise RowError(f"a state {row.state} that begins out of turn, in a trace")
-        life = host.lives[row.state] = _Life(row, host.process)
+        self._last_life += 1
+        life = host.lives[row.state] = _Life(self._last_life, row, host.process)
         return self._async("b", life, life.name)
 
     def _of_life(self, host: _Host, kind: Kind, row: Row) -> Iterator[str]:
@@ -206,7 +208,7 @@ class TraceEvents:
 
     def _async(self, phase: str, life: _Life, name: str, facts: Mapping[str, Any] | None = None) -> str:
         """About a state, at its present time."""
-        fields: dict[str, Any] = {"id": f"0x{life.state:x}", "cat": "state", "name": name}
+        fields: dict[str, Any] = {"id": life.number, "cat": "state", "name": name}
         if facts is not None:
             fields["args"] = facts
         return _event(phase, life.process, life.thread, self._ts(life.at), **fields)
@@ -241,11 +243,11 @@ class _Thread:
 class _Life:
     """A state that has begun and not ended."""
 
-    __slots__ = ("at", "name", "process", "state", "thread", "waits")
+    __slots__ = ("at", "name", "number", "process", "thread", "waits")
 
-    def __init__(self, row: Row, process: int) -> None:
+    def __init__(self, number: int, row: Row, process: int) -> None:
         """`row` tells of its beginning."""
-        self.state = row.state
+        self.number = number
         self.name = f"{visible(row.text)} ({shown_number(row.state)})"
         self.process = process
         self.thread = row.thread
