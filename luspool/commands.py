@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,13 +17,17 @@ from .audit_commands import audit as audit_group
 from .batch.commands import batch
 from .errors import UsageError
 from .interrupts import Interrupts
-from .options import LimitedCommand, once, strict_globals_option, verbosity_options
+from .options import LimitedCommand, once, reader, strict_globals_option, verbosity_options
 from .run_options import run_options
 from .scheduler.process import HostProcess
+from .scheduler.units import parse_duration
 from .streams import StandardStreams, own_output
 
 if TYPE_CHECKING:
     from .run import RunOptions
+
+_FASTEST: Final = 100_000_000
+"""Nanoseconds between two looks of `top` at least: each takes some of the program's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,30 @@ def check(scripts: tuple[str, ...], strict_globals: bool, verbosity: int | None)
     from .check import check_scripts  # noqa: PLC0415  as in `run`
 
     return check_scripts(scripts, strict_globals=strict_globals, verbosity=verbosity or 0)
+
+
+@_luspool.command()
+@click.argument("pid", type=click.IntRange(min=1), required=False)
+@click.option("--once", "is_once", is_flag=True, help="Show it once, as where output is no terminal.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: a line for each program, once.")
+@click.option("--sort", type=click.Choice(["cpu", "memory", "mail"]), default="cpu", help="What comes first. [cpu]")
+@click.option("-n", "--states", "most", type=click.IntRange(min=1), default=30, help="Show so many at most. [30]")
+@click.option("--every", metavar="TIME", default="1s", callback=reader(parse_duration), help="Between two looks. [1s]")
+def top(  # noqa: PLR0913  click passes each option by its name
+    *, pid: int | None, is_once: bool, as_json: bool, sort: str, most: int, every: int
+) -> int:
+    """Show what running programs do: their states, what each waits for, and what they use.
+
+    PID is the process of a `luspool run`; without it the only one is shown, or all are listed. Ctrl-C ends it.
+
+    \b
+    luspool top
+    luspool top --once --sort memory 1234
+    """
+    from .top.top import TopOptions  # noqa: PLC0415  as in `run`
+    from .top.top import top as show  # noqa: PLC0415  as in `run`
+
+    return show(pid, TopOptions(is_once, as_json, sort, most, max(every, _FASTEST) / 1e9))
 
 
 @_luspool.command()

@@ -183,7 +183,10 @@ class _Process:
         poll = select.poll()
         poll.register(self._control.fileno(), select.POLLIN)
         while self._control.is_open:
+            poll.modify(self._control.fileno(), select.POLLIN | (select.POLLOUT if self._control.unsent else 0))
             poll.poll()
+            if self._control.unsent:
+                self._control.flush()
             for message in self._control.receive():
                 (self._obey if self._courier is None else self._courier.obey)(message)
             if self._courier is not None:
@@ -202,6 +205,8 @@ class _Process:
                 self._host.input_arrived(message.data)
             else:
                 self._host.input_ended()
+        elif isinstance(message, wire.Look):
+            self._control.send(wire.Seen.of(message.number, self._host.look()))
         elif isinstance(message, wire.Reply):
             self._host.replied(message.call, message.ok, message.payload)
         elif isinstance(message, wire.Shutdown):

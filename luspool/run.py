@@ -21,7 +21,8 @@ from .scheduler import wire
 from .scheduler.limits import Excess, Limits
 from .scheduler.process import HostProcess
 from .scheduler.protocol import WAITING_GRACE
-from .scheduler.supervisor import Hosts, Supervisor, Surroundings
+from .scheduler.supervisor import Hosts, Supervisor
+from .scheduler.surroundings import Surroundings
 from .scheduler.units import UNLIMITED, format_duration, format_size
 from .source import display_name, read_script, working_directory
 from .streams import StandardStreams
@@ -30,6 +31,7 @@ from .verdict import Verdict
 if TYPE_CHECKING:  # only who has a policy waits for its reader, and only who has a log for its writer
     from .audit.record import AuditLog
     from .policy import AppliedPolicy
+    from .top.server import TopServer
     from .trace.file import TraceFile
 
 ARGUMENTS_LIMIT = 65_535
@@ -210,8 +212,13 @@ def _run(
 ) -> int:
     streams, interrupts = audience.streams, audience.interrupts
     name = display_name(options.script)
-    with open_hosts(host, start, audience, options.hosts, name) as hosts:
-        supervisor = Supervisor(hosts, audience, Surroundings(interrupts.blocking, streams.input_fd, traced=trace))
+    with ExitStack() as opened:
+        hosts = opened.enter_context(open_hosts(host, start, audience, options.hosts, name))
+        onlooker = _open_onlooker(name)
+        if onlooker is not None:
+            opened.callback(onlooker.close)
+        surroundings = Surroundings(interrupts.blocking, streams.input_fd, traced=trace, onlooker=onlooker)
+        supervisor = Supervisor(hosts, audience, surroundings)
         try:
             ended = supervisor.run()
         finally:
@@ -221,6 +228,19 @@ def _run(
         interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
         supervisor.close()
     return audience.exit_status(ended)
+
+
+def _open_onlooker(script: str) -> TopServer | None:
+    """Whoever may look at a run of this script by `luspool top`; None where nobody can, or is to."""
+    if os.environ.get("LUSPOOL_TOP", "1") in {"", "0"}:
+        return None
+    from . import __version__  # noqa: PLC0415  it is imported while the host gets ready
+    from .top.server import TopServer  # noqa: PLC0415  likewise
+
+    try:
+        return TopServer({"luspool": __version__, "script": script})
+    except OSError:
+        return None  # a system without such names, or without a descriptor left: no reason not to run
 
 
 def open_log(  # noqa: PLR0913  what its first line says

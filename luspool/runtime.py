@@ -30,7 +30,8 @@ from .scheduler.connection import HostError
 from .scheduler.limits import Limits
 from .scheduler.process import HostProcess
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
-from .scheduler.supervisor import Supervisor, Surroundings
+from .scheduler.supervisor import Supervisor
+from .scheduler.surroundings import Surroundings
 from .scheduler.units import UNLIMITED
 from .source import SOURCE_MOST, STANDARD_INPUT, read_script
 

@@ -79,8 +79,8 @@ class HostConnection:
 
     def __init__(self, process: HostProcess) -> None:
         self.process = process
-        self.number = 1
-        """Among the hosts of its program."""
+        self.number = 0
+        """Among the hosts of its program, from 1 upwards; 0 until it gets its `Start`."""
         self.events = _Incoming(process.events, wire.EVENTS)
         self.control = _Incoming(process.control, wire.CONTROL)
         self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()

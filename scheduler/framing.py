@@ -19,6 +19,9 @@ from .records import RecordError, pack, unpack
 
 _HEADER = struct.Struct(">BI")
 
+TEXT_LIMIT = 16 * 1024
+"""Bytes of a text for people (a message, a traceback) at most; longer ones are cut, see `clip`. Some screens full."""
+
 
 class WireError(ValueError):
     """The other side sent something that is no frame, or none that it may send."""
@@ -83,3 +86,11 @@ class Decoder:
             raise WireError(f"{kind.__name__} of {size} bytes; {kind.LIMIT} is the most")
         start = at + _HEADER.size
         return (kind, start, start + size) if len(self._buffer) >= start + size else None
+
+
+def clip(text: str, limit: int = TEXT_LIMIT) -> str:
+    """`text`, or as much of its beginning as fits into `limit` bytes, and a note of what was left out."""
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) <= limit:
+        return text
+    return data[:limit].decode("utf-8", "surrogateescape") + f" … ({len(data) - limit} more bytes)"

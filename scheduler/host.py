@@ -75,6 +75,7 @@ from .events import HostEvents
 from .executor import Executor, Factory, close, internal_failure
 from .limits import Limits
 from .protocol import DEFAULT_SLICE_NANOSECONDS, CallResult, StateId
+from .sight import Sight, look
 from .timekeeper import Timekeeper
 from .trace import Trace
 
@@ -128,15 +129,19 @@ class Host:
         trace = dispatcher.trace = Trace()
         trace.observe(dispatcher.machine)
 
-        def look() -> bool:
+        def look_at() -> bool:
             with dispatcher.lock:
                 is_at_work = dispatcher.idle + dispatcher.waking < len(dispatcher.executors)
                 return trace.look_at(dispatcher.machine, dispatcher.executors, is_at_work=is_at_work)
 
         def body() -> None:
-            trace.run(look, self._announcer.say)
+            trace.run(look_at, self._announcer.say)
 
         self._threads.append(threading.Thread(target=self._run, args=(body,), name="tracer", daemon=True))
+
+    def look(self) -> Sight:
+        """What there is in the host now. From any thread; takes some time where there are many states."""
+        return look(self._dispatcher)
 
     def start(self) -> None:
         """Start the threads. Once."""

@@ -439,14 +439,17 @@ class Machine:
         self.woken.append(state)
 
     def _blocked(self, state: State) -> Blocked:
+        assert state.condition is not None  # noqa: S101 - it is WAITING
+        return Blocked(state.id, state.condition, self.awaited(state), state.runnable)
+
+    def awaited(self, state: State) -> tuple[StateId, ...]:
+        """Which states can end the wait of `state`, for another state to do something."""
         condition = state.condition
-        assert condition is not None  # noqa: S101 - it is WAITING
-        awaited: tuple[StateId, ...] = () if state.parent is None else (state.parent.id,)
         if isinstance(condition, ChildrenHaveMail):
-            awaited = tuple(name for name in condition.children if name in state.children)
-        elif isinstance(condition, InboxHasRoom):
-            awaited = (condition.child,)
-        return Blocked(state.id, condition, awaited, state.runnable)
+            return tuple(name for name in condition.children if name in state.children)
+        if isinstance(condition, InboxHasRoom):
+            return (condition.child,)
+        return () if state.parent is None else (state.parent.id,)
 
     # --- ending --------------------------------------------------------------------------------------------------
 

@@ -24,8 +24,6 @@ from __future__ import annotations
 import selectors
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from . import wire
@@ -33,6 +31,7 @@ from .callees import CallError, CallRouter, NoFunctions
 from .connection import READS, HostConnection, HostError, HostProtocolError, how_it_died
 from .process import HostProcess
 from .records import RecordError
+from .surroundings import Surroundings
 
 HELLO_SECONDS = 60.0
 """How long a host may take to say `Hello`; some 50 ms are usual, the rest is for a machine that is short of breath."""
@@ -138,33 +137,6 @@ class Hosts(Protocol):
         """A chunk of standard input, b"" at its end."""
 
 
-class Traced(Protocol):
-    """Takes what hosts tell of their scheduling. May raise as a `Listener`."""
-
-    def take(self, host: int, process: int, trace: wire.Trace) -> None:
-        """Of the host of this number, a process. WireError for what no honest host says."""
-
-    def died(self, process: int) -> None:
-        """A host is dead. Some of its last words may still come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a supervisor's loop waits for and works with, besides its hosts."""
-
-    interruptible: AbstractContextManager[object]
-    """Entered around every call that may block (and around nothing else), so that a signal handler can raise there and
-    only there; a listener does the same in its own calls."""
-    input_fd: int
-    """Polled, and the listener asked to read from it, only while a state wants input."""
-    calls: CallRouter | None = None
-    """Has what states call carried out; None: there is nothing to call."""
-    stop_fd: int | None = None
-    """When this is readable the run ends, with a `StoppedError`."""
-    traced: Traced | None = None
-    """None: hosts were not asked for a trace, and may send none."""
-
-
 class Supervisor:
     """Runs one program on its hosts; for one thread, once."""
 
@@ -176,6 +148,7 @@ class Supervisor:
         self._calls = surroundings.calls or CallRouter(NoFunctions(), _UNREFUSED_CALLS)
         self._stop_fd = surroundings.stop_fd
         self._traced = surroundings.traced
+        self._onlooker = surroundings.onlooker
 
     def run(self) -> wire.TreeEnded:
         """Run the program to its end. HostError when a host fails and the program can't go on; see `Listener`.
@@ -251,6 +224,10 @@ class Supervisor:
         if hosts.ended is None:
             self._send_replies()
             hosts.keep_time()
+            if self._onlooker is not None:
+                awaited = self._onlooker.awaits()
+                is_ready = awaited is not None and awaited[0] in ready
+                self._onlooker.serve(hosts.connections, is_ready=is_ready)
 
     def _reap(self, host: HostConnection) -> int:
         with self._interruptible:
@@ -277,7 +254,12 @@ class Supervisor:
                 selector.register(replies, selectors.EVENT_READ)
             if self._stop_fd is not None:
                 selector.register(self._stop_fd, selectors.EVENT_READ)
-            due = hosts.due()
+            dues = [hosts.due()]
+            if self._onlooker is not None:
+                if (awaited := self._onlooker.awaits()) is not None:
+                    selector.register(*awaited)
+                dues.append(self._onlooker.due())
+            due = min(filter(None, dues), default=None)
             timeout = None if due is None else max(0.0, due - time.monotonic())
             with self._interruptible:
                 return {key.fd: events for key, events in selector.select(timeout)}
@@ -286,8 +268,19 @@ class Supervisor:
         if not host.control.receive():
             host.is_over = True
         for message in host.control.messages():
-            self._hosts.control(host, message)
+            if isinstance(message, wire.Seen):
+                self._saw(host, message)
+            else:
+                self._hosts.control(host, message)
             yield
+
+    def _saw(self, host: HostConnection, seen: wire.Seen) -> None:
+        if self._onlooker is None:
+            raise HostProtocolError("the process that runs the scripts shows what nobody has asked for")
+        try:
+            self._onlooker.saw(host, seen)
+        except wire.WireError as error:
+            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
 
     def _takes_replies(self) -> bool:
         return sum(host.unsent_bytes for host in self._hosts.connections) < _UNSENT_REPLIES
@@ -391,6 +384,7 @@ class SoleHost:
             raise HostProtocolError(f"the process that runs the scripts sent {type(message).__name__} twice")
         check_hello(message)
         self._hello_until = None
+        host.number = 1
         host.send(self._start)
         self._listener.started()
 

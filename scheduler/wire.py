@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 
-from .framing import Decoder, Message, WireError, encode
+from .framing import TEXT_LIMIT, Decoder, Message, WireError, clip, encode
 from .limits import Limits, StateLimits, TreeLimits
 from .protocol import CALL_LIMIT, FUNCTION_NAME_LIMIT, REPLY_LIMIT
 from .records import pack, unpack
-from .trace_rows import ROWS, TEXT
+from .wire_views import Look, Seen, Trace
 
-__all__ = ["Decoder", "Message", "WireError", "encode"]  # what others know of `framing`, with all that is below
+# What others know of these modules, with all that is below.
+__all__ = ["TEXT_LIMIT", "Decoder", "Look", "Message", "Seen", "Trace", "WireError", "clip", "encode"]
 
 VERSION = 6
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
@@ -32,18 +33,12 @@ pressure sets in early; guessed."""
 INPUT_PIECE = 64 * 1024
 """Bytes of standard input per frame at most: one read of a pipe."""
 
-TEXT_LIMIT = 16 * 1024
-"""Bytes of a text for people (a message, a traceback) at most; longer ones are cut, see `clip`. Some screens full."""
-
 PROGRAM_LIMIT = 64 * 1024 * 1024
 """Bytes of a program (source and arguments) at most."""
 
 RECORD_LIMIT = 4 * 1024 * 1024
 """Bytes of records per frame at most. Those who make them bound the characters (`sandbox.recorder`), of which each may
 take 12 bytes."""
-
-TRACE_LIMIT = ROWS * (8 * 8 + 2 * (4 * TEXT + 16))
-"""Bytes of rows of a trace per frame at most; each may have two texts of its own."""
 
 WAITS_LIMIT = 100
 """How many waits a report of a deadlock lists at most."""
@@ -281,16 +276,6 @@ class Record(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Trace(Message):
-    """Host to supervisor, where it is asked for: what has happened there; see `trace_rows.unpack_rows`."""
-
-    texts: tuple[str, ...]
-    rows: bytes
-    KIND = ord("t")
-    LIMIT = TRACE_LIMIT + _FIELD_HEADS
-
-
-@dataclass(frozen=True, slots=True)
 class WantInput(Message):
     """Host to supervisor: a state waits for standard input."""
 
@@ -522,6 +507,7 @@ TO_HOST: tuple[type[Message], ...] = (
     EndTree,
     Ban,
     Ping,
+    Look,
     LeaveInput,
     Input,
     Reply,
@@ -529,7 +515,7 @@ TO_HOST: tuple[type[Message], ...] = (
 )
 """What a host may receive, on the control socket."""
 
-CONTROL: tuple[type[Message], ...] = (Hello, Pong, Report, Broken)
+CONTROL: tuple[type[Message], ...] = (Hello, Pong, Seen, Report, Broken)
 """What a supervisor may receive there."""
 
 EVENTS: tuple[type[Message], ...] = (
@@ -551,11 +537,3 @@ EVENTS: tuple[type[Message], ...] = (
     TreeEnded,
 )
 """What a supervisor may receive on the events socket."""
-
-
-def clip(text: str, limit: int = TEXT_LIMIT) -> str:
-    """`text`, or as much of its beginning as fits into `limit` bytes, and a note of what was left out."""
-    data = text.encode("utf-8", "surrogateescape")
-    if len(data) <= limit:
-        return text
-    return data[:limit].decode("utf-8", "surrogateescape") + f" … ({len(data) - limit} more bytes)"

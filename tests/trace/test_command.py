@@ -171,7 +171,9 @@ def test_how_a_state_has_ended_is_in_the_trace(luspool, source, options, status,
 
 
 def test_a_state_that_does_not_come_out_of_a_call_has_an_end_all_the_same(luspool):  # noqa: F811
-    luspool.write(main="local t = setmetatable({}, {__mode = 'k'}) local x = t for i = 1, 400000 do local y = {} t[x] = y x = y end collectgarbage()")
+    luspool.write(
+        main="local t = setmetatable({}, {__mode = 'k'}) local x = t for i = 1, 400000 do local y = {} t[x] = y x = y end collectgarbage()"
+    )
     events = trace(luspool, "--cpu", "300ms", "main.lus", status=124)
     assert count(events, ph="B", name="main.lus") == 1
 
@@ -241,7 +243,12 @@ def test_a_host_that_dies_ends_what_it_had_begun_and_the_trace_goes_on(luspool):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("none/trace", "No such file or directory"), (".", "Is a directory"), ("main.lus", "would replace main.lus"), ("pipe", "nobody reads this pipe")],
+    [
+        ("none/trace", "No such file or directory"),
+        (".", "Is a directory"),
+        ("main.lus", "would replace main.lus"),
+        ("pipe", "nobody reads this pipe"),
+    ],
 )
 def test_a_file_that_can_not_be_a_trace_is_told_before_anything_runs(luspool, name, why):  # noqa: F811
     luspool.write(main="print('ran')")
@@ -295,7 +302,9 @@ def test_the_environment_names_a_file_too_and_an_old_one_is_replaced(luspool):  
 
 def test_what_scripts_call_themselves_and_say_can_not_leave_its_place(luspool):  # noqa: F811
     name = '"},\n{\x1b[2J\u202e\udcff.lus'
-    luspool.directory.joinpath(name).write_text('error(\'\\u{1b}"}]\\n\\xff\' .. ("x"):rep(1e6))', "utf-8", "surrogateescape")
+    luspool.directory.joinpath(name).write_text(
+        'error(\'\\u{1b}"}]\\n\\xff\' .. ("x"):rep(1e6))', "utf-8", "surrogateescape"
+    )
     events = trace(luspool, name, status=1)
     (failed,) = [event for event in events if event["name"] == "failed: error"]
     text = failed["args"]["error"]

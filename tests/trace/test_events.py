@@ -166,7 +166,10 @@ def test_what_are_no_rows_is_refused(texts, numbers):
 
 
 def test_the_largest_batch_fits_into_its_frame():
-    rows = [Row(Kind.RAN, 1, text=f"{i:04}" + "\U0001f600" * TEXT, detail=f"{i:03}" + "\U0001f600" * TEXT) for i in range(ROWS)]
+    rows = [
+        Row(Kind.RAN, 1, text=f"{i:04}" + "\U0001f600" * TEXT, detail=f"{i:03}" + "\U0001f600" * TEXT)
+        for i in range(ROWS)
+    ]
     frame = wire.encode(wire.Trace(*pack_rows(rows)))
     decoder = wire.Decoder(wire.EVENTS)
     decoder.feed(frame)
