@@ -1,8 +1,10 @@
 """`luspool run --trace` as a user meets it."""
 
 import os
+import select
 import signal
 import stat
+from contextlib import contextmanager
 
 import pytest
 
@@ -31,7 +33,7 @@ def program(luspool):  # noqa: F811
 
 
 def trace(luspool, *arguments, status=0):  # noqa: F811
-    result = luspool("run", "--trace", "trace.json", *arguments)
+    result = luspool("run", "--trace", "trace.json", *arguments, errors="surrogateescape")
     assert result.returncode == status, result.stderr
     return read(luspool.directory.joinpath("trace.json").read_text())
 
@@ -172,7 +174,12 @@ def test_how_a_state_has_ended_is_in_the_trace(luspool, source, options, status,
 
 def test_a_state_that_does_not_come_out_of_a_call_has_an_end_all_the_same(luspool):  # noqa: F811
     luspool.write(
-        main="local t = setmetatable({}, {__mode = 'k'}) local x = t for i = 1, 400000 do local y = {} t[x] = y x = y end collectgarbage()"
+        main="""
+        local t = setmetatable({}, {__mode = "k"})
+        local x = t
+        for i = 1, 100000 do local y = {} t[x] = y x = y end
+        collectgarbage()
+        """
     )
     events = trace(luspool, "--cpu", "300ms", "main.lus", status=124)
     assert count(events, ph="B", name="main.lus") == 1
@@ -181,7 +188,7 @@ def test_a_state_that_does_not_come_out_of_a_call_has_an_end_all_the_same(luspoo
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_interrupted_leaves_a_whole_trace_of_what_went_on(luspool, number):  # noqa: F811
     luspool.write(main="print('begun') local w = worker.create('w.lus') while true do end", w="worker.peek()")
-    with luspool.start("run", "--trace", "trace.json", *RIGHTS, "--threads", "2", "main.lus") as running:
+    with started(luspool, "run", "--trace", "trace.json", *RIGHTS, "--threads", "2", "main.lus") as running:
         assert running.stdout.readline() == b"begun\n"
         wait_for(luspool, '"ph":"B"')
         running.send_signal(number)
@@ -193,16 +200,26 @@ def test_a_run_that_is_interrupted_leaves_a_whole_trace_of_what_went_on(luspool,
     assert events[-1]["args"] == {"status": None}
 
 
+@contextmanager
+def started(luspool, *arguments):  # noqa: F811
+    """A run that is ended whatever happens."""
+    with luspool.start(*arguments) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def wait_for(luspool, text):  # noqa: F811
     """Until this is in the trace, which is read over and over."""
     path = luspool.directory.joinpath("trace.json")
-    while text not in path.read_text():
+    while not path.exists() or text not in path.read_text():
         os.sched_yield()
 
 
 def test_of_a_run_that_is_killed_all_lines_but_the_last_are_whole(luspool):  # noqa: F811
     luspool.write(main="while true do local w = worker.create('w.lus') worker.receive(w) end", w="worker.message(1)")
-    with luspool.start("run", "--trace", "trace.json", *RIGHTS, "main.lus") as running:
+    with started(luspool, "run", "--trace", "trace.json", *RIGHTS, "main.lus") as running:
         wait_for(luspool, '"ph":"X"')
         running.kill()
     events = read_cut(luspool.directory.joinpath("trace.json").read_text())
@@ -223,7 +240,7 @@ def test_a_host_that_dies_ends_what_it_had_begun_and_the_trace_goes_on(luspool):
         x="worker.message('fine')",
     )
     arguments = ("--hosts", "2", "--placement", "spread", *RIGHTS)
-    with luspool.start("run", "--trace", "trace.json", *arguments, "main.lus") as running:
+    with started(luspool, "run", "--trace", "trace.json", *arguments, "main.lus") as running:
         wait_for(luspool, '"ph":"B"')
         begun = read_cut(luspool.directory.joinpath("trace.json").read_text())
         (victim,) = {event["pid"] for event in begun if event["ph"] == "B" and event["name"] == "w.lus"}
@@ -282,8 +299,8 @@ def test_a_reader_that_leaves_ends_the_run(luspool):  # noqa: F811
     pipe = luspool.directory / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with luspool.start("run", "--trace", "pipe", *RIGHTS, "main.lus") as running:
-        os.set_blocking(reader, True)
+    with started(luspool, "run", "--trace", "pipe", *RIGHTS, "main.lus") as running:
+        assert select.select([reader], [], [], 60)[0]
         assert os.read(reader, 1) == b"["
         os.close(reader)
         assert running.wait(60) == 125

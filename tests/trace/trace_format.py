@@ -1,4 +1,4 @@
-"""The laws of the Trace Event Format that a trace of ours keeps, as viewers need them. Not all that the format allows."""
+"""The laws of the Trace Event Format that our traces keep, as viewers need them. Not all that the format allows."""
 
 import json
 from collections import defaultdict
@@ -31,7 +31,7 @@ def read_cut(text):
 
 
 def obeys(events, *, is_honest=True):
-    """These events, in order of time. Of a host that lies, arrows may lie outside of steps, where no viewer shows them."""
+    """These events, in order of time. A liar's arrows may be outside of steps, where no viewer shows them."""
     for event in events:
         names = set(event) - {"ph", "pid", "tid", "ts"}
         assert FIELDS[event["ph"]] <= names <= FIELDS[event["ph"]] | {"args"}, event
