@@ -1,6 +1,8 @@
 """The laws of the Trace Event Format that our traces keep, as viewers need them. Not all that the format allows."""
 
 import json
+import math
+from bisect import bisect_right
 from collections import defaultdict
 
 FIELDS = {
@@ -89,8 +91,10 @@ def arrows(events, steps):
     for event in events:
         if event["ph"] in "sf":
             ends[event["id"]].append(event["ph"])
-            inside = steps.get((event["pid"], event["tid"]), ())
-            assert not steps or any(begin <= event["ts"] <= end for begin, end in inside), event
+            if steps:
+                inside = steps[event["pid"], event["tid"]]
+                _, end = inside[bisect_right(inside, (event["ts"], math.inf)) - 1]
+                assert inside[0][0] <= event["ts"] <= end, event
     assert all(one == ["s", "f"] for one in ends.values())
 
 

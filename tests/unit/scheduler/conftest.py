@@ -55,6 +55,9 @@ class Script:
         finally:
             self.executor.release()
 
+    def script(self):
+        return "fake.lus"
+
     def location(self):
         return f"fake.lus:{self.generator.gi_frame.f_lineno}"
 
