@@ -1,7 +1,8 @@
 """A state's port where its host is traced: notes what the state creates, sends and receives.
 
 Messages of an edge are numbered at both ends, each by itself. Since none is lost, doubled or overtaken on its way,
-both ends give it the same number, in whichever hosts they are; so nothing has to travel with it.
+both ends give it the same number, in whichever hosts they are; so nothing has to travel with it. Messages that go out
+together count as one.
 """
 
 from __future__ import annotations
@@ -43,20 +44,20 @@ class TracedPort(StatePort):
         self._note(Kind.CREATED, at, child)
         return child
 
-    def message(self, payload: bytes) -> bool:
+    def message(self, payload: bytes) -> int | None:
         at = time.monotonic_ns()
-        queued = super().message(payload)
-        if queued and self._state.parent is not None:
+        room = super().message(payload)
+        if room is not None and self._state.parent is not None:
             self._told_parent += 1
             self._note(Kind.TOLD_PARENT, at, self._state.id, self._told_parent)
-        return queued
+        return room
 
-    def send(self, child: StateId, payload: bytes) -> bool:
+    def send(self, child: StateId, payload: bytes) -> int | None:
         at = time.monotonic_ns()
-        queued = super().send(child, payload)
-        if queued:
+        room = super().send(child, payload)
+        if room is not None:
             self._note(Kind.TOLD_CHILD, at, child, self._count(self._told_children, child))
-        return queued
+        return room
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         received = super().receive(children)

@@ -51,6 +51,10 @@ class AuditLog:
     ) -> None:
         self.close()
 
+    @property
+    def file_name(self) -> str:
+        return self._file.name
+
     def close(self) -> None:
         """Close the file. Once."""
         self._file.close()

@@ -94,7 +94,7 @@ class Capture(Audience):
             log.close()
 
     def _log_name(self) -> str:
-        return self._log.name if self._log else ""
+        return self._log.file_name if self._log else ""
 
     def _open_files(self, folder: str) -> None:
         try:
