@@ -1,8 +1,8 @@
 """A state's port where its host is traced: notes what the state creates, sends and receives.
 
 Messages of an edge are numbered at both ends, each by itself. Since none is lost, doubled or overtaken on its way,
-both ends give it the same number, in whichever hosts they are; so nothing has to travel with it. Messages that go out
-together count as one.
+both ends give it the same number, in whichever hosts they are; so nothing has to travel with it. No room is
+told of, so that each message goes by itself, when it is sent.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class TracedPort(StatePort):
         if room is not None and self._state.parent is not None:
             self._told_parent += 1
             self._note(Kind.TOLD_PARENT, at, self._state.id, self._told_parent)
-        return room
+        return room and 0
 
     def send(self, child: StateId, payload: bytes) -> int | None:
         at = time.monotonic_ns()
         room = super().send(child, payload)
         if room is not None:
             self._note(Kind.TOLD_CHILD, at, child, self._count(self._told_children, child))
-        return room
+        return room and 0
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         received = super().receive(children)
