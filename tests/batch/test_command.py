@@ -214,7 +214,7 @@ def test_where_audit_logs_can_not_be_or_could_be_changed_is_said_before_anything
     assert (done.returncode, done.stderr) == (2, said)
     assert not luspool.directory.joinpath("luspool-batch.sqlite").exists()
     done = luspool("batch", "a.lus", "--audit", "logs", "-P", "fs:write", "-q")
-    assert f"\nluspool: warning: a script may write the audit logs of the batch, {luspool.directory}/logs: " in done.stderr
+    assert f"a script may write the audit logs of the batch, {luspool.directory}/logs: " in done.stderr
 
 
 def test_failed_items_are_tried_again(luspool):
