@@ -35,6 +35,8 @@ class Request:
     """The arguments in the message codec's form, where they are other values than byte strings; instead of these."""
     variables: tuple[str, ...] = ()
     """Names and values of environment variables, in turn."""
+    is_job: bool = False
+    """See `Program`."""
 
     @classmethod
     def of(  # noqa: PLR0913  what a program is

@@ -72,6 +72,7 @@ class Resident:
             pledges=self._pledges,
             strict_globals=request.strict_globals,
             audit=request.audit_plan(),
+            is_job=request.is_job,
         )
         self.host.create_root(program, message.limits())
 

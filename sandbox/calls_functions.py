@@ -1,11 +1,18 @@
-"""Host calls of lua/host.lua: functions of the program that runs the script."""
+"""Host calls of lua/host.lua and lua/job.lua: functions of the program that runs the script, and messages with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from ..scheduler.protocol import CALL_LIMIT, FUNCTION_NAME_LIMIT, ReplyArrived
+from ..scheduler.protocol import (
+    CALL_LIMIT,
+    FUNCTION_NAME_LIMIT,
+    MESSAGE_CALL,
+    MESSAGE_OVERHEAD,
+    PEEK_CALL,
+    ReplyArrived,
+)
 from ..scheduler.units import SIZE
 from .calls import RefusedError, Scalar, decode
 from .operations import Operation
@@ -25,6 +32,8 @@ def _prepare(door: Door, name: bytes) -> bool:
     door.rights.decide("host", decode(name))
     if len(name) > FUNCTION_NAME_LIMIT:
         raise RefusedError("a name of a host function is not as long as this")
+    if decode(name) in (MESSAGE_CALL, PEEK_CALL):
+        raise RefusedError(f"{decode(name)} is no host function")
     door.condition = _NO_CALL
     return True
 
@@ -48,8 +57,39 @@ def _reply(door: Door, call: int) -> bytes | None:
     return result.payload
 
 
+_AHEAD: Final = 32 * 1024
+"""Bytes of messages that a job sends on without waiting until they are accepted: to wait for each would cost ten times
+as much as to send it. Guessed; what the program has no room for yet, it keeps all the same."""
+
+
+def _job_prepare(door: Door, size: int) -> int:
+    """Before a message of so many bytes, or a peek (0): 1 if its reply is to be waited for, else 0.
+
+    Also lets a state that then waits go on at once.
+    """
+    door.condition = _NO_CALL
+    return int(not size or door.ahead + size >= _AHEAD)
+
+
+def _job_message(door: Door, payload: bytes) -> int:
+    """As `_call`. What goes to the program is output: it has to keep it."""
+    if len(payload) > CALL_LIMIT:
+        limit = SIZE.format(CALL_LIMIT)
+        raise RefusedError(f"a message of more than {limit}, the most that the program which runs this script takes")
+    door.ahead = 0 if _job_prepare(door, len(payload)) else door.ahead + len(payload) + MESSAGE_OVERHEAD
+    door.port.claim_output(len(payload) + MESSAGE_OVERHEAD)
+    return door.port.call(MESSAGE_CALL, payload)
+
+
+def _job_peek(door: Door) -> int:
+    return door.port.call(PEEK_CALL, b"")
+
+
 FUNCTION_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.FUNCTION_PREPARE: _prepare,
     Operation.FUNCTION_CALL: _call,
     Operation.FUNCTION_REPLY: _reply,
+    Operation.JOB_PREPARE: _job_prepare,
+    Operation.JOB_MESSAGE: _job_message,
+    Operation.JOB_PEEK: _job_peek,
 }

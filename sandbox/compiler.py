@@ -135,6 +135,7 @@ def new_interpreter(  # noqa: PLR0913  all by name
     door: object,
     *,
     is_worker: bool,
+    is_job: bool = False,
     native: bytes | None,
     message_limit: int,
     memory_limit: int,
@@ -142,14 +143,16 @@ def new_interpreter(  # noqa: PLR0913  all by name
 ) -> tuple[Any, Any, Any, Any, Any]:
     """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free.
 
-    `native` is the path of the native module, where there is one (see `preemption`). Where there is none and the state
-    `is_audited`, the door is told the script's position with every call that asks for permissions. Limits are in bytes.
+    `is_job`: it exchanges messages with the program that runs it. `native` is the path of the native module, where there
+    is one (see `preemption`). Where there is none and the state `is_audited`, the door is told the script's position
+    with every call that asks for permissions. Limits are in bytes.
     """
     runtime = _runtime(0 if native is None else None)  # the native module counts for itself
     start, drive, waiting_at, free = runtime.execute(
         _core(portable=native is None),
         door,
         is_worker,
+        is_job,
         is_audited,
         native,
         min(message_limit, _LARGEST_MESSAGE),

@@ -55,6 +55,7 @@ class Door:
     __slots__ = (
         "_denials",
         "_last",
+        "ahead",
         "condition",
         "console",
         "delivery",
@@ -99,6 +100,8 @@ class Door:
         """What runs the state, once that has begun."""
         self.delivery: tuple[bytes | None, ...] = ()
         """What the last `receive` brought, until it is fetched."""
+        self.ahead = 0
+        """Bytes of a job's messages whose acceptance nobody has waited for."""
         self.prepared: Program | None = None
         """A worker between the check of its creator's rights and the copy of its arguments."""
         self.helpers: bytes | None = None

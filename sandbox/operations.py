@@ -41,6 +41,10 @@ class Operation(IntEnum):
     FUNCTION_PREPARE = auto()
     FUNCTION_CALL = auto()
     FUNCTION_REPLY = auto()
+    # messages to and from it, where it has submitted the script as a job
+    JOB_PREPARE = auto()
+    JOB_MESSAGE = auto()
+    JOB_PEEK = auto()
     # code
     ALLOW_LOAD = auto()
     TRANSLATE = auto()

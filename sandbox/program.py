@@ -27,6 +27,8 @@ class Program:
     """With what the state's decisions are compared, if they are recorded."""
     creator: int = 0
     """The number of the state that has created this one; 0 for the root, and where nothing is recorded."""
+    is_job: bool = False
+    """It is a root which exchanges messages with the program that has submitted it (see lua/job.lua)."""
 
     @property
     def size(self) -> int:

@@ -172,6 +172,7 @@ class State:
         self._runtime, start, drive, self._waiting_at, self._free = new_interpreter(
             calls,
             is_worker=self._worker,
+            is_job=program.is_job,
             is_audited=self._door.recorder is not None,
             native=way.library,
             message_limit=limits.message,

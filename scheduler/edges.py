@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .letters import Kind, LetterError, write, write_number
-from .mailbox import MESSAGE_OVERHEAD, Account, Mailbox
-from .protocol import StateId
+from .mailbox import Account, Mailbox
+from .protocol import MESSAGE_OVERHEAD, StateId
 
 Post = Callable[[int, bytes], None]
 """Writes a letter to a host."""
@@ -164,7 +164,7 @@ class ArrivalBox(Mailbox):
         payload = super().take()
         if payload is not None:
             self._untold += len(payload) + MESSAGE_OVERHEAD
-            if self._is_asked or self._untold >= self._capacity // 4:
+            if self._is_asked or self._untold >= self.capacity // 4:
                 self._tell()
         return payload
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .edges import ArrivalBox, Window
 from .letters import host_of
 from .machine import Machine
-from .mailbox import MESSAGE_OVERHEAD, Mailbox
-from .protocol import ChildrenHaveMail, InboxHasMail, InputArrived, LetterIsOut, ReplyArrived
+from .mailbox import Mailbox
+from .protocol import MESSAGE_OVERHEAD, ChildrenHaveMail, InboxHasMail, InputArrived, LetterIsOut, ReplyArrived
 from .spread import SpreadMachine
 from .tree import Phase, State, Tree
 

@@ -6,11 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-MESSAGE_OVERHEAD = 64
-"""Bytes that every message counts on top of its payload, so that empty messages are bounded too.
-
-About what a small `bytes` object and its place in the queue cost (33 + 8 and the allocator's rounding).
-"""
+from .protocol import MESSAGE_OVERHEAD
 
 
 class Account(Protocol):
@@ -28,19 +24,20 @@ class Mailbox:
     an empty deque takes 760 bytes, more than all the rest of what the scheduler keeps about a state.
     """
 
-    __slots__ = ("_account", "_capacity", "_first", "_rest", "used")
+    __slots__ = ("_account", "_first", "_rest", "capacity", "used")
 
     def __init__(self, capacity: int, account: Account) -> None:
         self.used = 0
         """Bytes queued, overhead included; 0 exactly when the mailbox is empty."""
         self._account = account
-        self._capacity = capacity
+        self.capacity = capacity
+        """May be changed: it decides what is taken from then on."""
         self._first: bytes | None = None
         self._rest: deque[bytes] | None = None
 
     def fits(self, size: int) -> bool:
         """Whether a payload of `size` bytes would be taken now. An empty mailbox takes one of any size."""
-        return not self.used or self.used + size + MESSAGE_OVERHEAD <= self._capacity
+        return not self.used or self.used + size + MESSAGE_OVERHEAD <= self.capacity
 
     @property
     def room(self) -> int:

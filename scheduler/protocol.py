@@ -239,6 +239,20 @@ CALL_OVERHEAD: Final = 1024
 REPLY_LIMIT: Final = 16 << 20
 """Bytes of a reply at most."""
 
+MESSAGE_OVERHEAD: Final = 64
+"""Bytes that every queued message counts on top of its payload, so that empty messages are bounded too.
+
+About what a small `bytes` object and its place in the queue cost (33 + 8 and the allocator's rounding).
+"""
+
+MESSAGE_CALL: Final = "worker.message"
+PEEK_CALL: Final = "worker.peek"
+"""Names of calls by which the root of a job sends a message, and takes one: no functions, and not to be called as such.
+
+The reply to the former is empty, and comes when there is room; that to the latter is the message, or empty when there
+will never be one again.
+"""
+
 FUNCTION_NAME_LIMIT: Final = 100
 """Bytes of a function's name at most; nothing longer can be granted (see `permissions`)."""
 

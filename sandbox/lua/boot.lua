@@ -3,7 +3,7 @@
 --
 -- A state is small because most parts come only when they are needed: a lazy part is fetched from the host as
 -- bytecode that was compiled there, the first time that one of its names is used.
-local core, door, is_worker, is_audited, native_library, message_limit, memory_limit, seed, second_seed = ...
+local core, door, is_worker, is_job, is_audited, native_library, message_limit, memory_limit, seed, second_seed = ...
 local born = _G
 
 local raw = core.raw()
@@ -144,7 +144,7 @@ environment.os = lazy_library({}, "os")
 parts.package = lazy_library({}, "load")
 environment.package = parts.package
 environment.vector = lazy_library({}, "vector")
-environment.worker = lazy_library(core.mail(raw, door, coroutines, parts, is_worker), "worker")
+environment.worker = lazy_library(is_job and parts.job or core.mail(raw, door, coroutines, parts, is_worker), "worker")
 environment._G = environment
 
 local waiting = "load loadfile dofile require warn collectgarbage pledge fromjson tojson fromcsv tocsv"

@@ -5,6 +5,21 @@ local support = parts.support
 local isyieldable, running = raw.co_isyieldable, raw.co_running
 local codec, wait, is_main = parts.codec, coroutines.wait, coroutines.is_main
 
+--- Begins a call by this host call, and waits for the reply. What would let a wait go on at once was prepared before.
+local function reply_to(...)
+  -- What has been called can't be called back, so whether waiting is possible has to be known before. On a coroutine only
+  -- trying shows it: a resumer further up may be in the way.
+  if not (isyieldable() and is_main(running())) then wait(3) end
+  local number = door(...)
+  if number == false then support.fail() end
+  while true do
+    local reply = door(FUNCTION_REPLY, number)
+    if reply then return reply end
+    if reply == false then support.fail() end
+    wait(3)
+  end
+end
+
 --- # Functions of the embedding program
 
 --- `host.name(...)` → value, ...
@@ -19,22 +34,13 @@ local function call(name, ...)
   if door(FUNCTION_PREPARE, name) == false then support.fail() end
   local payload, problem, is_too_large = codec.encode(1, ...)
   if not payload then support.cannot_send(problem, is_too_large) end
-  -- What has been called can't be called back, so whether waiting is possible has to be known before. On a coroutine only
-  -- trying shows it: a resumer further up may be in the way.
-  if not (isyieldable() and is_main(running())) then wait(2) end
-  local number = door(FUNCTION_CALL, name, payload)
-  if number == false then support.fail() end
-  while true do
-    local reply = door(FUNCTION_REPLY, number)
-    if reply then return codec.decode(reply) end
-    if reply == false then support.fail() end
-    wait(2)
-  end
+  return codec.decode(reply_to(FUNCTION_CALL, name, payload))
 end
 
 local made = {}
 
 return {
+  reply_to = reply_to,
   library = {},
   absent = {
     names = "*",

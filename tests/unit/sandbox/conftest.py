@@ -98,7 +98,7 @@ class FakePort:
 
     def call(self, name, payload):
         number = len(self.calls) + 1
-        self.calls[number] = (name, codec.decode(payload))
+        self.calls[number] = (name, codec.decode(payload) if payload else ())
         return number
 
     def take_reply(self, call):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 INVENTORY = Path(__file__).resolve().parents[3] / "sandbox/inventory.txt"
 
 WALK = """
@@ -44,7 +46,8 @@ for _, name in ipairs{"nil", "true", "1", "1.5"} do walk(name, load("return " ..
 """
 
 
-def test_what_a_script_can_reach_is_what_the_inventory_lists(printed):
-    live = sorted(set(printed(WALK, held=("load", "fs:read"))))
+@pytest.mark.parametrize("is_job", [False, True], ids=["run", "job"])
+def test_what_a_script_can_reach_is_what_the_inventory_lists(printed, is_job):
+    live = sorted(set(printed(WALK, held=("load", "fs:read"), is_job=is_job)))
     listed = INVENTORY.read_text().splitlines()
     assert [entry for entry in listed if not entry.startswith("#")] == live

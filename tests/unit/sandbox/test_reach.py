@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from luspool.sandbox import codec, compiler, preemption
+from luspool.scheduler.protocol import CallResult
 
 REACH = Path(__file__).resolve().parents[3] / "sandbox/reach.txt"
 
@@ -179,8 +180,15 @@ coroutine.resume(_G.waiting)
 """
 
 
-@pytest.fixture
-def reached(lus, monkeypatch):
+class AnyReply(dict):
+    """To any call: a table."""
+
+    def pop(self, call, default=None):
+        return CallResult(ok=True, payload=codec.encode({"a": [1]}))
+
+
+@pytest.fixture(params=["worker", "job"])
+def reached(lus, monkeypatch, request):
     """What a live state's graph holds: as a script can follow it, or with `deep` also through the library's inside."""
     walks = []
     make = compiler._runtime
@@ -192,8 +200,10 @@ def reached(lus, monkeypatch):
 
     def walk(*, deep):
         monkeypatch.setattr(compiler, "_runtime", noting)
-        script = lus(SCRIPT, is_worker=True, held=("load", "fs:read"), arguments=(1, "two", {3: [4]}))
+        kind = {f"is_{request.param}": True}
+        script = lus(SCRIPT, **kind, held=("load", "fs:read"), arguments=(1, "two", {3: [4]}))
         script.port.inbox.append(codec.encode({"a": [1]}))
+        script.port.replies = AnyReply()
         script.port.dead.update(range(100))
         script.waits_for()
         # Interpreters that only compile have been given no environment, and so nothing to walk from.
