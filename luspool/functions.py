@@ -10,8 +10,8 @@ Python values of its arguments, calls the function, makes bytes of what it retur
 Back-pressure: a thread takes no call while as many replies lie there as there are threads. What waits in the line is
 bounded by who calls `begin` (`scheduler.callees.CallLedger`).
 
-What is shared: everything below `_changed`, under that lock. The bell, an eventfd, is readable exactly while there are
-replies; it is written and read under the lock.
+What is shared: everything below `_changed`, under that lock; the replies have a lock of their own (`Replies`), which is
+only ever taken after it.
 
 Shutdown: 1. `close` sets `_closed`, forgets the line and wakes all threads. 2. Those that wait end. 3. Those that are
 inside a function end when it returns; its result is dropped. `close` waits for them for a bounded time. They are daemon
@@ -39,28 +39,80 @@ _TEXT_LIMIT: Final = 4096
 """Bytes of an error's text at most: the script gets it as a string."""
 
 
+class Replies:
+    """Replies to calls on their way to a loop, first in, first out. Thread-safe."""
+
+    def __init__(self) -> None:
+        """OSError where the process has no descriptor left."""
+        self._lock = threading.Lock()
+        self._replies: deque[wire.Reply] = deque()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._replies)
+
+    def fileno(self) -> int:
+        """Readable exactly while there are replies: it is written and read under the lock."""
+        return self._bell
+
+    def put(self, reply: wire.Reply) -> None:
+        """Nothing once they are closed."""
+        with self._lock:
+            if self._closed:
+                return
+            if not self._replies:
+                os.eventfd_write(self._bell, 1)
+            self._replies.append(reply)
+
+    def take(self) -> wire.Reply | None:
+        """The next one; None when there is none."""
+        with self._lock:
+            if not self._replies:
+                return None
+            reply = self._replies.popleft()
+            if not self._replies:
+                os.eventfd_read(self._bell)
+            return reply
+
+    def close(self) -> None:
+        """Drop them all, and give the descriptor back: nobody may wait for it any more. Repeatable."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._replies.clear()
+                os.close(self._bell)
+
+
 class FunctionPool:
     """Carries out the calls of one run (see `scheduler.callees.Callees`)."""
 
-    def __init__(self, functions: Mapping[str, Function], pledges: PledgeSet, threads: int, reply_limit: int) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        pledges: PledgeSet,
+        threads: int,
+        reply_limit: int,
+        replies: Replies | None = None,
+    ) -> None:
         """`pledges` are those of the root: what they can never allow to any state is not there, whoever asks for it.
 
-        Each state's own rights are checked in its host; this holds when that has fallen to a script.
+        Each state's own rights are checked in its host; this holds when that has fallen to a script. Where others
+        carry out calls beside the pool, the `replies` are those of all; `close` closes them.
         """
         self._functions = {name: call for name, call in functions.items() if pledges.may_ever_allow("host", name)}
         self._limits = codec.Limits(max_bytes=min(reply_limit, REPLY_LIMIT))
         self._most_threads = threads
         self._changed = threading.Condition()
         self._line: deque[tuple[wire.Call, Function]] = deque()
-        self._replies: deque[wire.Reply] = deque()
+        self._replies = Replies() if replies is None else replies
         self._threads: list[threading.Thread] = []
         self._idle = 0
         """Threads that wait for a call, or until a reply is taken."""
         self._closed = False
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def fileno(self) -> int | None:
-        return self._bell
+        return self._replies.fileno()
 
     def begin(self, call: wire.Call) -> None:
         function = self._functions.get(call.name)
@@ -75,14 +127,9 @@ class FunctionPool:
 
     def take_reply(self) -> wire.Reply | None:
         with self._changed:
-            if not self._replies:
-                return None
             if len(self._replies) >= self._most_threads:
                 self._changed.notify_all()  # all who found no room; otherwise nobody waits for this
-            reply = self._replies.popleft()
-            if not self._replies:
-                os.eventfd_read(self._bell)
-            return reply
+            return self._replies.take()
 
     def close(self, seconds: float) -> bool:
         """Drop what waits, and wait up to `seconds` for functions that still run. True when none does any more."""
@@ -92,7 +139,7 @@ class FunctionPool:
                 self._closed = True
                 self._line.clear()
                 self._changed.notify_all()
-                os.close(self._bell)
+                self._replies.close()
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
@@ -127,9 +174,7 @@ class FunctionPool:
 
     def _put(self, call: wire.Call, result: CallResult) -> None:
         """Lock held."""
-        if not self._replies:
-            os.eventfd_write(self._bell, 1)
-        self._replies.append(wire.Reply(call.call, result.ok, result.payload))
+        self._replies.put(wire.Reply(call.call, result.ok, result.payload))
 
 
 def carry_out(function: Function, payload: bytes, limits: codec.Limits) -> CallResult:
