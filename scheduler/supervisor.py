@@ -44,7 +44,7 @@ _UNSENT_REPLIES = 64 * 1024 * 1024
 """Bytes that wait for hosts to take them, beyond which no further reply is taken from those who carry out calls: one
 host that does not read must not fill the supervisor's memory. Guessed."""
 
-_UNREFUSED_CALLS = 64 * 1024 * 1024
+UNREFUSED_CALLS = 64 * 1024 * 1024
 """Bytes of calls that wait to be refused, where there is nothing to call: only those of a host that does not read."""
 
 EXIT_SECONDS = 0.2
@@ -145,7 +145,7 @@ class Supervisor:
         self._listener = listener
         self._interruptible = surroundings.interruptible
         self._input_fd = surroundings.input_fd
-        self._calls = surroundings.calls or CallRouter(NoFunctions(), _UNREFUSED_CALLS)
+        self._calls = surroundings.calls or CallRouter(NoFunctions(), UNREFUSED_CALLS)
         self._stop_fd = surroundings.stop_fd
         self._traced = surroundings.traced
         self._onlooker = surroundings.onlooker

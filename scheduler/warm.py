@@ -14,11 +14,20 @@ import time
 from dataclasses import dataclass
 
 from . import wire
-from .callees import NoFunctions
+from .callees import CallError, CallRouter, NoFunctions
 from .connection import READS, HostConnection, HostError, HostProtocolError
 from .process import HostProcess
 from .records import RecordError
-from .supervisor import EXIT_SECONDS, HostDiedError, Listener, check_hello, check_waits, hello_deadline, not_ready
+from .supervisor import (
+    EXIT_SECONDS,
+    UNREFUSED_CALLS,
+    HostDiedError,
+    Listener,
+    check_hello,
+    check_waits,
+    hello_deadline,
+    not_ready,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class _Program:
     began_at: int
     until: float | None
     """By the monotonic clock in seconds."""
+    calls: CallRouter
     used: wire.Used | None = None
     sources: tuple[wire.SourceRecord, ...] = ()
 
@@ -53,7 +63,8 @@ class WarmHost:
 
     Whoever waits for its descriptors calls `hear_events` when `process.events` is readable, `hear_control` when
     `process.control` is, `connection.flush` when that is writable and something is `unsent`, `lost` when
-    `process.pidfd` is readable or `connection.is_over`, `keep_time` at `due`; and looks at `ending` afterwards.
+    `process.pidfd` is readable or `connection.is_over`, `send_replies` when `reply_fd` is, `keep_time` at `due`; and
+    looks at `ending` afterwards.
     A listener may raise: then the host has to be closed.
     """
 
@@ -73,7 +84,6 @@ class WarmHost:
         """Of the last program, until the next one begins."""
         self._hello_until = hello_deadline()
         self._program: _Program | None = None
-        self._calls = NoFunctions()
         self._has_noticed = False
 
     @property
@@ -81,10 +91,23 @@ class WarmHost:
         """Whether it can be given a program now."""
         return self.is_ready and not self.is_gone and self._program is None
 
-    def begin(self, start: wire.Start, listener: Listener, seconds: float | None) -> None:
-        """Give it a program, which may take so many seconds before the host is ended over it. Only while `is_free`."""
+    @property
+    def reply_fd(self) -> int | None:
+        """What to wait for on behalf of its program's calls, now."""
+        if self._program is None or self.connection.is_swamped:
+            return None
+        return self._program.calls.fileno()
+
+    def begin(
+        self, start: wire.Start, listener: Listener, seconds: float | None, calls: CallRouter | None = None
+    ) -> None:
+        """Give it a program, which may take so many seconds before the host is ended over it. Only while `is_free`.
+
+        `calls` has what it calls carried out, until it has ended; None: there is nothing to call.
+        """
         until = None if seconds is None else time.monotonic() + seconds
-        self._program = _Program(listener, time.monotonic_ns(), until)
+        calls = calls or CallRouter(NoFunctions(), UNREFUSED_CALLS)
+        self._program = _Program(listener, time.monotonic_ns(), until, calls)
         self.ending = None
         self.programs += 1
         self.connection.send(start)
@@ -120,6 +143,15 @@ class WarmHost:
                 self.is_ready = True
         except HostError as error:
             self.end(error)
+
+    def send_replies(self) -> None:
+        """Send what its program's calls have come to, as long as it reads."""
+        program = self._program
+        while program is not None and not self.connection.is_swamped:
+            answer = program.calls.take_reply()
+            if answer is None:
+                break
+            self.connection.send(answer[1])
 
     def lost(self) -> None:
         """It is dead, or has closed a socket: take in its last words, and its death."""
@@ -164,9 +196,7 @@ class WarmHost:
             case wire.WantInput():
                 self._reply(wire.Input(listener.read_input()))
             case wire.Call():
-                self._calls.begin(message)
-                while (reply := self._calls.take_reply()) is not None:
-                    self._reply(reply)
+                self._call(message, program.calls)
             case wire.Failed():
                 listener.failed(message)
             case wire.Deadlocked():
@@ -188,6 +218,13 @@ class WarmHost:
                 self._end(ended=message)
             case _:
                 raise _out_of_turn(message)
+
+    def _call(self, call: wire.Call, calls: CallRouter) -> None:
+        try:
+            calls.begin(self.connection, call)
+        except CallError as error:
+            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+        self.send_replies()
 
     def _reply(self, message: wire.Message) -> None:
         """A host that asks and asks, and reads no answer, must not fill our memory."""
