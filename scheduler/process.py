@@ -124,6 +124,10 @@ class HostProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Give back the descriptors, and leave the host alone: it is another process's affair."""
         self.events.close()
         self.control.close()
         os.close(self.pidfd)

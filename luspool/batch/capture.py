@@ -56,8 +56,7 @@ class Capture(Audience):
         """Once the program is over, however that came."""
         used = ending.used
         if isinstance(ending.death, CancelledError):
-            why = str(ending.death)
-            return Outcome(Status.CANCELLED, 0, wall=ending.nanoseconds, failure=why, audit=self._log_name())
+            return self._cancelled(ending)
         if ending.ended is not None:
             result = self.result(ending.ended)
             status = status_of(result.kind, result.status)
@@ -82,6 +81,22 @@ class Capture(Audience):
             tuple(Source(one.path, one.digest) for one in ending.sources) if used and used.has_all else None,
             is_lasting=result.kind == "load",
             audit=self._log_name(),
+            kind=result.kind,
+        )
+
+    def _cancelled(self, ending: Ending) -> Outcome:
+        streams = {stream: bytes(kept) for stream, kept in self._streams.items()}
+        return Outcome(
+            Status.CANCELLED,
+            0,
+            ending.nanoseconds,
+            stdout=streams[1],
+            stderr=streams[2],
+            stdout_size=self._sizes[1],
+            stderr_size=self._sizes[2],
+            failure=str(ending.death),
+            audit=self._log_name(),
+            kind="cancelled",
         )
 
     def close(self) -> None:

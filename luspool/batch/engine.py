@@ -36,7 +36,7 @@ class Done:
 
 
 class CancelledError(HostError):
-    """The batch ends, and with it what runs."""
+    """Somebody has ended what runs."""
 
 
 class Engine(Protocol):

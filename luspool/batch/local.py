@@ -3,7 +3,7 @@
 There are a number of *lanes*: so many tasks run at a time, each alone in a host. A host is bound to a *domain* by the
 first task that it gets: what its wall was made for, and so the rights of all that ever runs in it. It takes further
 tasks of its domain; it is replaced when it has died, has run `tasks_per_host` of them or has grown by more than
-`_GROWTH`, and when there is only work for others.
+`_GROWTH`, and when there is only work for others, or when others have waited for long enough.
 
 One thread waits for everything: the hosts' sockets and deaths, times that are over, and a descriptor of the caller's.
 """
@@ -23,6 +23,7 @@ from ..errors import HostFailedError
 from ..host_command import host_command, host_environment
 from ..run import DEADLINE_GRACE_SECONDS
 from ..scheduler import wire
+from ..scheduler.callees import Callees, CallRouter, NoFunctions
 from ..scheduler.connection import HostError, HostProtocolError
 from ..scheduler.process import HostProcess
 from ..scheduler.supervisor import HostDiedError
@@ -36,6 +37,8 @@ _AHEAD: Final = 32
 """Tasks that are taken ahead for each lane: so that those of one domain meet, and a lane never waits. Guessed."""
 _AHEAD_BYTES: Final = 64 << 20
 """What these may take in all."""
+_PASSED_MOST: Final = 64
+"""Tasks that may begin before those of a domain which waits for a host: a new one costs as much as some dozen tasks."""
 _GROWTH: Final = 64 << 20
 """Bytes that a host may grow by, between its tasks, before it is replaced. Guessed: what it keeps of compiled scripts
 is a quarter of that."""
@@ -70,13 +73,17 @@ class LocalOptions:
     """A directory, for all output, by the number of the task."""
     audits: str | None = None
     """A directory, by its absolute path, for audit logs (see `logs`)."""
+    spare_hosts: int = 0
+    """So many hosts may be there beyond those that are needed for the lanes: for tasks with other rights."""
+    callees: Callable[[int], Callees | None] = lambda _: NoFunctions()
+    """Who carries out what the task of this number calls, asked when it begins. None: it is not to begin any more."""
     start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
 
 
 class _Lane:
     """A host, and the task in it."""
 
-    __slots__ = ("at_first", "began", "capture", "domain", "host", "task")
+    __slots__ = ("at_first", "began", "capture", "domain", "host", "reply_fd", "task")
 
     def __init__(self, host: WarmHost) -> None:
         self.host = host
@@ -85,6 +92,9 @@ class _Lane:
         self.task: Task | None = None
         self.capture: Capture | None = None
         self.began = 0.0
+        """When the last task has."""
+        self.reply_fd: int | None = None
+        """As waited for now; see `WarmHost`."""
         self.at_first = 0
         """Bytes that the host had after its first task."""
 
@@ -99,7 +109,9 @@ class LocalEngine:
         self._notice = notice
         self._notices: set[str] = set()
         self._queues: dict[Domain, deque[Task]] = {}
-        """Of those that wait, in order; no queue is empty."""
+        """Of those that wait, in order; no queue is empty. First the one from which none was taken for the longest."""
+        self._passed = 0
+        """Tasks of others that have begun since it was the first."""
         self._queued = self._queued_bytes = 0
         self._lanes: list[_Lane] = []
         self._done: list[Done] = []
@@ -108,7 +120,7 @@ class LocalEngine:
         self._selector.register(wake_fd, selectors.EVENT_READ)
         self._writing: set[_Lane] = set()
         # With a host for each task, the next ones get ready meanwhile.
-        self._most_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1)
+        self._most_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1) + options.spare_hosts
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -134,7 +146,7 @@ class LocalEngine:
         until = None if seconds is None else time.monotonic() + seconds
         while not self._done:
             self._place()
-            if self._turn(until):
+            if self._done or self._turn(until):
                 break
         self._place()
         done, self._done = self._done, []
@@ -150,13 +162,31 @@ class LocalEngine:
         self.withdraw()
         for lane in tuple(self._lanes):
             if lane.task is not None:
-                lane.host.end(CancelledError("it was ended together with the batch"))
-                self._look_at(lane)
+                self._end(lane, "it was ended together with the batch")
+
+    def cancel_one(self, number: int) -> None:
+        """As `cancel`, for one task. Nothing if it has ended, or was never submitted."""
+        for lane in tuple(self._lanes):
+            if lane.task is not None and lane.task.number == number:
+                self._end(lane, "it was cancelled")
+                return
+        for queue in self._queues.values():
+            for task in queue:
+                if task.number == number:
+                    self._take(task)
+                    self._done.append(Done(number, None))
+                    return
 
     def close(self) -> None:
         for lane in tuple(self._lanes):
             self._drop(lane)
         self._selector.close()
+
+    def abandon(self) -> None:
+        """In a child that was forked: close the descriptors, and touch nothing else of the parent's."""
+        self._selector.close()
+        for lane in self._lanes:
+            lane.host.process.abandon()
 
     # --- tasks to hosts ------------------------------------------------------------------------------------------
 
@@ -172,36 +202,54 @@ class LocalEngine:
             if lane is None:
                 break
             self._begin(lane)
-        missing = min(self._queued, self._most_hosts) - sum(lane.task is None for lane in self._lanes)
+        usable = sum(lane.task is None and (lane.domain is None or lane.domain in self._queues) for lane in self._lanes)
+        missing = min(self._queued, self._most_hosts) - usable
         for _ in range(min(missing, self._most_hosts - len(self._lanes))):
             self._start()
 
     def _lane_for_work(self) -> _Lane | None:
         """A host that can take a task now. One that can't, but stands in the way of another, is given up."""
         free = [lane for lane in self._lanes if lane.host.is_free]
-        for lane in free:
-            if lane.domain in self._queues:
-                return lane
-        for lane in free:
-            if lane.domain is None:
-                lane.domain = next(iter(self._queues))
-                return lane
+        if not free:
+            return None
+        first = next(iter(self._queues))
+        by_domain = {lane.domain: lane for lane in free}
+        lane = by_domain.get(first) or by_domain.get(None)
+        if lane is not None:
+            lane.domain = first
+            return lane
+        others = [lane for lane in free if lane.domain in self._queues]
         is_starting = any(not lane.host.is_ready for lane in self._lanes)
-        if free and not is_starting and len(self._lanes) >= self._most_hosts:
-            self._drop(free[0])
-        return None
+        if not is_starting and (not others or self._passed >= _PASSED_MOST):
+            if len(self._lanes) >= self._most_hosts:
+                given_up = min(free, key=lambda lane: (lane in others, lane.began))
+                self._drop(given_up)
+                others = [lane for lane in others if lane is not given_up]
+            self._start()
+        return others[0] if others else None
+
+    def _take(self, task: Task) -> None:
+        """Out of its queue."""
+        domain = self._domain(task)
+        queue = self._queues[domain]
+        queue.remove(task)
+        if not queue:
+            del self._queues[domain]
+        self._queued -= 1
+        self._queued_bytes -= task.size
 
     def _begin(self, lane: _Lane) -> None:
         assert lane.domain is not None  # noqa: S101  for the type checker: `_lane_for_work` has seen to it
-        queue = self._queues[lane.domain]
-        task = queue.popleft()
-        if not queue:
-            del self._queues[lane.domain]
-        else:  # the others come first the next time
+        self._passed = 0 if lane.domain == next(iter(self._queues)) else self._passed + 1
+        task = self._queues[lane.domain][0]
+        self._take(task)
+        if lane.domain in self._queues:  # the others come first the next time
             self._queues[lane.domain] = self._queues.pop(lane.domain)
-        self._queued -= 1
-        self._queued_bytes -= task.size
         options = self._options
+        callees = options.callees(task.number)
+        if callees is None:
+            self._done.append(Done(task.number, None))
+            return
         folder = None if options.results is None else os.path.join(options.results, str(task.number))
         limit = task.limits.tree.time
         log, request = None, task.request
@@ -209,8 +257,9 @@ class LocalEngine:
             log, request = open_log(options.audits, task), replace(request, audit="enforce")
         start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, request.pack(), stays=True)
         lane.task, lane.capture, lane.began = task, Capture(task, options.output_kept, folder, log), time.monotonic()
-        lane.host.begin(start, lane.capture, None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS)
-        self._watch_writing(lane)
+        seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
+        lane.host.begin(start, lane.capture, seconds, CallRouter(callees, task.limits.tree.memory))
+        self._watch(lane)
 
     def _start(self) -> None:
         lane = _Lane(WarmHost(self._options.start_host()))
@@ -225,7 +274,8 @@ class LocalEngine:
         self._lanes.remove(lane)
         self._writing.discard(lane)
         process = lane.host.process
-        for one in (process.events, process.control, process.pidfd, process.diagnostics):
+        calls = () if lane.reply_fd is None else (lane.reply_fd,)
+        for one in (process.events, process.control, process.pidfd, process.diagnostics, *calls):
             if one in self._selector.get_map():
                 self._selector.unregister(one)
         lane.host.close()
@@ -253,7 +303,7 @@ class LocalEngine:
                 hear()
             if lane.host.connection.is_over and not lane.host.is_gone:
                 lane.host.lost()
-            self._watch_writing(lane)
+            self._watch(lane)
             self._look_at(lane)
         for lane in tuple(self._lanes):
             lane.host.keep_time()
@@ -276,10 +326,15 @@ class LocalEngine:
         if host.is_gone:
             self._drop(lane)
 
+    def _end(self, lane: _Lane, why: str) -> None:
+        lane.host.end(CancelledError(why))
+        self._look_at(lane)
+
     def _take_end(self, lane: _Lane, task: Task) -> None:
         host, capture = lane.host, lane.capture
         assert capture is not None and host.ending is not None  # noqa: S101, PT018  for the type checker
         outcome = capture.outcome(host.ending)
+        self._watch(lane)  # no calls any more: their descriptor may be closed now
         for text in capture.notices:
             if text not in self._notices:
                 self._notices.add(text)
@@ -304,14 +359,22 @@ class LocalEngine:
         if not lane.host.connection.read_diagnostics():
             self._selector.unregister(lane.host.process.diagnostics)
 
-    def _watch_writing(self, lane: _Lane) -> None:
-        """Wait for room in its control socket only while something waits for that."""
+    def _watch(self, lane: _Lane) -> None:
+        """Wait for room in its control socket, and for replies to its calls, only while there is something to be done
+        about them."""
         unsent = lane.host.connection.unsent
         if unsent != (lane in self._writing):
             self._writing ^= {lane}
             writing = selectors.EVENT_WRITE if unsent else 0
             control = lane.host.process.control
             self._selector.modify(control, selectors.EVENT_READ | writing, (lane, lane.host.hear_control))
+        reply_fd = lane.host.reply_fd
+        if reply_fd != lane.reply_fd:
+            if lane.reply_fd is not None:
+                self._selector.unregister(lane.reply_fd)
+            if reply_fd is not None:
+                self._selector.register(reply_fd, selectors.EVENT_READ, (lane, lane.host.send_replies))
+            lane.reply_fd = reply_fd
 
 
 def _no_host(death: HostError | None) -> HostFailedError:

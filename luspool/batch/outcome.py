@@ -77,6 +77,8 @@ class Outcome:
     """It would be the same the next time."""
     audit: str = ""
     """The file of its audit log, if it has one."""
+    kind: str = ""
+    """The same as `status`, in the words of `RunResult.kind`; "" where it was never run."""
 
 
 def status_of(kind: str, exit_status: int) -> Status:
