@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import errors, report
+from .sandbox import codec
 from .scheduler import wire
 from .scheduler.connection import HostError, HostProtocolError
 from .scheduler.limits import Excess, Limits
@@ -24,6 +25,7 @@ class RunResult:
     kind: str
     """`returned`; `exited` (by `os.exit`); as the main script failed: `error`, `denied`, `load`, `internal` or the name
     of the limit that was exceeded; `deadlock`; `unreceived`: it ended well, and nobody received an error of a worker.
+    Of a job also `crashed`, with its process, and `cancelled`.
     """
     status: int
     """What the command `luspool run` would have exited with; 0 where all went well."""
@@ -31,6 +33,8 @@ class RunResult:
     stderr: bytes
     failure: str | None
     """All that went wrong, for people, with tracebacks; None where nothing did."""
+    messages: tuple[codec.Value, ...] = ()
+    """What a job of a `ScriptExecutor` has sent; other jobs' messages are received."""
 
 
 class Audience:

@@ -6,6 +6,17 @@
     │   └── NotFoundError       127  there is no such script
     ├── ClosedError             125  the runtime was closed before or while a script ran
     ├── HostFailedError         125  the process that ran a script failed
+    ├── JobError                     a job has come to no good end; its result says the rest
+    │   ├── ScriptError           1  an error that the script, or a worker of it, did not catch
+    │   ├── PermissionDeniedError 77  a denial that it did not catch
+    │   ├── ScriptLoadError     126  its text is no Lus
+    │   ├── LimitError          123  it has exceeded a limit
+    │   │   ├── TimeLimitError  124  of processor time, or of time
+    │   │   └── MemoryLimitError 137
+    │   ├── DeadlockError        70  all its states wait, and none can ever go on
+    │   ├── CrashedError        125  the process that ran it has died; also a HostFailedError
+    │   └── JobCancelledError   130  it was cancelled
+    ├── EndOfMessagesError           a job that came to a good end has sent no further message
     ├── OverdueError            124  the program's time was over, and its host did not end it
     ├── OutputClosedError       141  the reader of our output has gone (`| head`): as if SIGPIPE had ended us
     └── CannotWriteError        125  standard output takes nothing (a full disk)
@@ -13,12 +24,18 @@
 
 Every message is for people: what happened, where, and the next step. Lower layers' errors are translated to these at
 one border each (`source`, `run`, `streams`, `runtime`); whatever else arrives at `cli.main` is a bug of luspool.
+
+All can be pickled. `JobError` and what is below it carry the `RunResult` of the job; their text is its `failure`, with
+the tracebacks of the scripts.
 """
 
 from __future__ import annotations
 
 import os
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .audience import RunResult
 
 OK = 0
 SCRIPT_ERROR = 1
@@ -36,6 +53,8 @@ CANNOT_LOAD = 126
 NOT_FOUND = 127
 SIGNALLED = 128
 """Added to the number of a signal, as shells do."""
+CANCELLED = SIGNALLED + 2
+"""As if by Ctrl-C."""
 
 
 class LuspoolError(Exception):
@@ -53,6 +72,60 @@ class ClosedError(LuspoolError):
 
 
 class HostFailedError(LuspoolError):
+    pass
+
+
+class JobError(LuspoolError):
+    """A job has come to no good end."""
+
+    exit_status = SCRIPT_ERROR
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__(result)
+        self.result = result
+        """All that is known of it."""
+
+    def __str__(self) -> str:
+        return self.result.failure or f"ended: {self.result.kind}"
+
+
+class ScriptError(JobError):
+    pass
+
+
+class PermissionDeniedError(JobError):
+    exit_status = DENIED
+
+
+class ScriptLoadError(JobError):
+    exit_status = CANNOT_LOAD
+
+
+class LimitError(JobError):
+    exit_status = LIMIT
+
+
+class TimeLimitError(LimitError):
+    exit_status = TIME_LIMIT
+
+
+class MemoryLimitError(LimitError):
+    exit_status = MEMORY_LIMIT
+
+
+class DeadlockError(JobError):
+    exit_status = DEADLOCK
+
+
+class CrashedError(JobError, HostFailedError):
+    exit_status = INTERNAL
+
+
+class JobCancelledError(JobError):
+    exit_status = CANCELLED
+
+
+class EndOfMessagesError(LuspoolError):
     pass
 
 

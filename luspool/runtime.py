@@ -1,26 +1,35 @@
 """`luspool.Runtime`: runs scripts from within a Python program.
 
-Each run has host processes of its own, and a supervisor's loop in the thread that asks for it. Nothing is shared
-between runs; all end when the runtime is closed. A run that is not over in time, or whose runtime is closed, is stopped
-by a descriptor that its loop waits for among others.
+There are two ways, since neither can be the other. A *run* has host processes of its own, one or several, and a
+supervisor's loop in the thread that asks for it. Nothing is shared between runs, so that a function which a run calls
+may itself run scripts; all end when the runtime is closed. A run that is not over in time, or whose runtime is closed,
+is stopped by a descriptor that its loop waits for among others. *Jobs* share hosts that stay, so many at a time, which
+makes them a hundred times cheaper (`jobs`).
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Final, Literal
 
 from .audience import Audience, RunResult
+from .batch.engine import Task
+from .batch.local import LocalOptions
 from .errors import ClosedError, HostFailedError, UsageError
 from .functions import Function, FunctionPool
 from .host_command import host_command, host_environment
 from .hosts import MAX_HOSTS, open_hosts
-from .permissions import Audit, Pledge, PledgeError
+from .jobs.core import Functions, JobCore
+from .jobs.crew import FUNCTIONS_GRACE_SECONDS, Crew
+from .jobs.job import Job
+from .permissions import Audit, Pledge, PledgeError, PledgeSet
 from .request import Request
 from .run import DEADLINE_GRACE_SECONDS, AuditOptions, no_record, open_log, pledge_set
 from .sandbox import CopyError, codec
@@ -38,8 +47,8 @@ from .source import SOURCE_MOST, STANDARD_INPUT, read_script
 if TYPE_CHECKING:
     from .audit.record import AuditLog
 
-FUNCTIONS_GRACE_SECONDS: Final = 1.0
-"""How long a run that is over waits for functions that still run: those who called them may have been ended."""
+_SPARE_HOSTS: Final = 2
+"""Hosts that are kept for jobs with other rights, beyond those that work: some 25 MB each, 100 ms to have one anew."""
 
 _DEFAULT_FUNCTION_THREADS: Final = 4
 """Functions mostly wait for something, and few states call at a time. Guessed."""
@@ -49,6 +58,17 @@ _DEFAULT_LIMITS: Final = Limits()
 
 ARGUMENTS_MOST: Final = 16 << 20
 """Bytes of a script's arguments at most, whatever the limit on messages: they travel with the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be run, as a caller states it."""
+
+    name: str
+    source: bytes
+    arguments: bytes
+    pledges: PledgeSet
+    strict_globals: bool
 
 
 class Runtime:
@@ -64,6 +84,7 @@ class Runtime:
         *,
         hosts: int = 1,
         threads: int | None = None,
+        jobs: int | None = None,
         placement: Literal["near", "spread"] = "near",
         wall: Literal["strict", "best-effort", "off"] | None = None,
         function_threads: int = _DEFAULT_FUNCTION_THREADS,
@@ -72,7 +93,8 @@ class Runtime:
     ) -> None:
         """The states of one script and its workers run in `hosts` processes, with `threads` each (default: as many as
         there are processors for all together). A worker starts in its creator's process unless that is busy and
-        another is not (`near`), or each in the next process (`spread`).
+        another is not (`near`), or each in the next process (`spread`). Of what is submitted `jobs` run at a time
+        (default: as many as there are processors), in one process each.
 
         `wall` is what the operating system adds around these processes: all of it or an error, what there is, or
         nothing. By default all of it where the system can; where it can't, a RuntimeWarning says what is missing.
@@ -87,22 +109,34 @@ class Runtime:
 
         UsageError for what can't be a function or its name, or a variable, and for numbers below 1.
         """
+        self._pid = os.getpid()
         self._functions = MappingProxyType({name: _checked(name, call) for name, call in (functions or {}).items()})
         if not 1 <= hosts <= MAX_HOSTS:
             raise UsageError(f"a runtime has from 1 to {MAX_HOSTS} hosts, not {hosts}")
         self._hosts = hosts
         self._spreads = placement == "spread"
         self._wall = wall or ""
-        self._threads = max(1, len(os.sched_getaffinity(0)) // hosts) if threads is None else threads
+        processors = len(os.sched_getaffinity(0))
+        jobs = processors if jobs is None else jobs
+        self._threads = max(1, processors // hosts) if threads is None else threads
         self._function_threads = function_threads
-        if self._threads < 1 or function_threads < 1:
+        if self._threads < 1 or function_threads < 1 or jobs < 1:
             raise UsageError(
-                f"a runtime needs at least one thread of each kind, not {self._threads}, {function_threads}"
+                f"a runtime needs at least one thread of each kind, not {self._threads}, {function_threads}, "
+                f"and runs at least one job at a time, not {jobs}"
             )
+        threads_of_jobs = max(1, processors // jobs) if threads is None else threads
         self._limits = limits
         self._environment = dict(environment or {})
         for variable in self._environment.items():
             _check_variable(*variable)
+        self._numbers = count(1)
+        options = LocalOptions(
+            jobs, threads_of_jobs, DEFAULT_SLICE_NANOSECONDS, output_kept=UNLIMITED, spare_hosts=_SPARE_HOSTS
+        )
+        self._crew = Crew(options)
+        # Who forgets to close it still gets what was submitted done.
+        weakref.finalize(self, self._crew.retire).atexit = False
         self._lock = threading.Lock()
         self._closed = False
         self._watches: set[_Watch] = set()
@@ -117,11 +151,17 @@ class Runtime:
         self.close()
 
     def close(self) -> None:
-        """Take no more runs and end those of other threads at once: they raise ClosedError there. Repeatable."""
+        """Take no more and end what goes on, at once: it raises ClosedError where somebody waits for it. Repeatable.
+
+        When it is back, nothing of the jobs is left but functions that have not returned for a second.
+        """
+        if os.getpid() != self._pid:
+            return  # what there is belongs to the process that this one was forked from
         with self._lock:
             self._closed = True
             for watch in self._watches:
                 watch.end("closed")
+        self._crew.close()
 
     def run(  # noqa: PLR0913  all but the first are for who needs them, by name
         self,
@@ -144,21 +184,9 @@ class Runtime:
         ClosedError. HostFailedError: the process that ran it failed.
         """
         self._refuse_if_closed()
-        name = os.fspath(script)
-        rights = pledge_set(tuple(pledges), tuple(allow))
-        text = self._read(name, source)
-        plan = Audit() if audit is not None else None
-        request = Request.of(
-            name,
-            text,
-            (),
-            rights,
-            strict_globals=strict_globals,
-            wall=self._wall,
-            environment=self._environment,
-            audit=plan,
-        )
-        program = replace(request, values=self._encoded(name, arguments)).pack()
+        wanted = self._wanted(script, arguments, source, pledges, allow, strict_globals=strict_globals)
+        name, rights = wanted.name, wanted.pledges
+        program = self._request(wanted, Audit() if audit is not None else None).pack()
         start = wire.Start.of(self._threads, DEFAULT_SLICE_NANOSECONDS, self._limits, program, spreads=self._spreads)
         with ExitStack() as opened:
             log = None
@@ -178,6 +206,64 @@ class Runtime:
                 return self._run(start, name, stdin, functions, log)
             except OSError as error:
                 raise HostFailedError(f"cannot run {name}: {error}") from error
+
+    def submit(  # noqa: PLR0913  as `run`
+        self,
+        script: str | os.PathLike[str],
+        *arguments: codec.Value,
+        source: str | bytes | None = None,
+        pledges: Iterable[str] = (),
+        allow: Iterable[str] = (),
+        limits: Limits | None = None,
+        stdin: bytes = b"",
+        strict_globals: bool = False,
+    ) -> Job:
+        """Have a script run while this program goes on, and exchange messages with it: see `Job`. Never waits for it.
+
+        The parameters are those of `run`. `limits` are in force beside those of the runtime, the stricter of each.
+        At most `jobs` run at a time, on processes that stay for others with the same rights; the rest wait in order.
+
+        UsageError, CannotLoadError, NotFoundError: the call is wrong. ClosedError. HostFailedError: there is no thread.
+        """
+        self._refuse_if_closed()
+        if self._hosts > 1:
+            raise UsageError("a job has one process; for one script on several, use Runtime.run")
+        wanted = self._wanted(script, arguments, source, pledges, allow, strict_globals=strict_globals)
+        own = self._limits
+        if limits is not None:
+            own = Limits(own.state.within(limits.state), own.tree.within(limits.tree))
+        request = replace(self._request(wanted, None), is_job=True)
+        task = Task(next(self._numbers), request, own, stdin)
+        job = JobCore(task, wanted.pledges, Functions(self._functions, self._function_threads), self._crew.cancel)
+        self._crew.submit(job)
+        return Job(job)
+
+    def _wanted(  # noqa: PLR0913  what a caller may say
+        self,
+        script: str | os.PathLike[str],
+        arguments: tuple[codec.Value, ...],
+        source: str | bytes | None,
+        pledges: Iterable[str],
+        allow: Iterable[str],
+        *,
+        strict_globals: bool,
+    ) -> _Wanted:
+        name = os.fspath(script)
+        rights = pledge_set(tuple(pledges), tuple(allow))
+        return _Wanted(name, self._read(name, source), self._encoded(name, arguments), rights, strict_globals)
+
+    def _request(self, wanted: _Wanted, audit: Audit | None) -> Request:
+        request = Request.of(
+            wanted.name,
+            wanted.source,
+            (),
+            wanted.pledges,
+            strict_globals=wanted.strict_globals,
+            wall=self._wall,
+            environment=self._environment,
+            audit=audit,
+        )
+        return replace(request, values=wanted.arguments)
 
     def _read(self, name: str, source: str | bytes | None) -> bytes:
         if source is None:
