@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         TimeLimitError,
         UsageError,
     )
+    from .jobs.aio import AsyncJob, AsyncRuntime
     from .jobs.core import JobStatus
+    from .jobs.executor import ScriptExecutor
     from .jobs.job import Job
     from .runtime import Runtime
     from .sandbox.codec import Entries, EnumValue
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncJob",
+    "AsyncRuntime",
     "CannotLoadError",
     "CannotWriteError",
     "ClosedError",
@@ -60,6 +64,7 @@ __all__ = [
     "RunResult",
     "Runtime",
     "ScriptError",
+    "ScriptExecutor",
     "ScriptLoadError",
     "StateLimits",
     "TimeLimitError",
@@ -68,6 +73,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncJob": ".jobs.aio",
+    "AsyncRuntime": ".jobs.aio",
     "Entries": ".sandbox.codec",
     "EnumValue": ".sandbox.codec",
     "Job": ".jobs.job",
@@ -75,6 +82,7 @@ _HOMES = {
     "Limits": ".scheduler.limits",
     "RunResult": ".audience",
     "Runtime": ".runtime",
+    "ScriptExecutor": ".jobs.executor",
     "StateLimits": ".scheduler.limits",
     "TreeLimits": ".scheduler.limits",
 }

@@ -225,6 +225,30 @@ class Runtime:
 
         UsageError, CannotLoadError, NotFoundError: the call is wrong. ClosedError. HostFailedError: there is no thread.
         """
+        core = self._submit(
+            script,
+            *arguments,
+            source=source,
+            pledges=pledges,
+            allow=allow,
+            limits=limits,
+            stdin=stdin,
+            strict_globals=strict_globals,
+        )
+        return Job(core)
+
+    def _submit(  # noqa: PLR0913  see `submit`
+        self,
+        script: str | os.PathLike[str],
+        *arguments: codec.Value,
+        source: str | bytes | None = None,
+        pledges: Iterable[str] = (),
+        allow: Iterable[str] = (),
+        limits: Limits | None = None,
+        stdin: bytes = b"",
+        strict_globals: bool = False,
+    ) -> JobCore:
+        """For all faces of jobs."""
         self._refuse_if_closed()
         if self._hosts > 1:
             raise UsageError("a job has one process; for one script on several, use Runtime.run")
@@ -236,7 +260,7 @@ class Runtime:
         task = Task(next(self._numbers), request, own, stdin)
         job = JobCore(task, wanted.pledges, Functions(self._functions, self._function_threads), self._crew.cancel)
         self._crew.submit(job)
-        return Job(job)
+        return job
 
     def _wanted(  # noqa: PLR0913  what a caller may say
         self,

@@ -1,8 +1,9 @@
 """A job as everybody shares it who has to do with it: its mailboxes, the calls of its script, and how far it is.
 
-Actors: any number of threads that receive, send, wait or cancel (the faces: `job`, `aio`, `executor`), and the thread of the
-`Crew`, which starts it, takes the calls of its script (see `Callees`) and ends it. All that they share lies under
-one lock, `changed`; it is held for no longer than a step of `Mail` takes, and values are encoded and decoded outside of it.
+Actors: any number of threads that receive, send, wait or cancel (the faces: `job`, `aio`, `executor`), and the thread
+of the `Crew`, which starts it, takes the calls of its script (see `Callees`) and ends it. All that they share lies
+under one lock, `changed`; it is held for no longer than a step of `Mail` takes, and values are encoded and decoded
+outside of it, by whose they are.
 
 Life: QUEUED, RUNNING, ENDED, in this order; RUNNING may be left out. Who ends a job that is queued (`cancel`, under the
 lock) decides that it never begins: `start` then says no. One that runs is ended by the crew alone.
@@ -100,6 +101,8 @@ class JobCore:
         self.changed = threading.Condition()
         self.status = JobStatus.QUEUED
         """Written under the lock."""
+        self.is_withdrawn = False
+        """It was cancelled before it began. Written under the lock, before its end."""
         self.notices: list[str] = []
         """What its owner has to know of how it is run, until somebody is told. Under the lock."""
         self._pledges = pledges
@@ -218,20 +221,25 @@ class JobCore:
     def gathering(self) -> Iterator[None]:
         """Whoever waits here waits for its end alone: meanwhile there is room for all that it sends."""
         with self.changed:
-            self._mail.gather(1)
-            self._settle()
+            self.gather(1)
         try:
             yield
         finally:
             with self.changed:
-                self._mail.gather(-1)
+                self.gather(-1)
+
+    def gather(self, change: int) -> None:
+        """One more (1) or less (-1) waits so. With the lock held."""
+        self._mail.gather(change)
+        self._settle()
 
     def withdraw(self) -> bool:
-        """End it if it has not begun. True if so."""
+        """End it if it is queued. True if so."""
         self.check_process()
         with self.changed:
             if self.status is not JobStatus.QUEUED:
                 return False
+            self.is_withdrawn = True
             self._end(RunResult("cancelled", JobCancelledError.exit_status, b"", b"", "it was cancelled"), None)
         self._cancel_soon(self)  # it takes room in a queue
         return True
