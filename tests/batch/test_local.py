@@ -11,6 +11,9 @@ from luspool.audit.log import read_logs
 from luspool.batch import local
 from luspool.batch.outcome import Status
 from luspool.errors import CannotWriteError, HostFailedError, UsageError
+from luspool.scheduler.callees import NoFunctions
+
+from .conftest import PATIENCE
 
 LOAD = ("load", "fs:read=.")
 WAITS = "worker.peek()"
@@ -288,6 +291,37 @@ def test_a_host_that_has_grown_is_replaced(bench, monkeypatch):
     assert len(bench.hosts) == 3
 
 
+def test_tasks_with_other_rights_follow_each_other_while_lanes_are_unused(bench):
+    """Only one host is needed at a time; that of the first task does not stand in the way of the second."""
+    bench.open(lanes=3)
+    for held in ((), ("env",), ("env=A",), ("env=B",), ()):
+        assert bench.run("print(1)", held=held).stdout == b"1\n"
+    assert len(bench.hosts) <= 5
+
+
+def test_spare_hosts_are_kept_for_other_rights_and_the_one_unused_for_longest_is_given_up(bench):
+    bench.open(lanes=1, spare_hosts=1)
+    for held, hosts in (((), 1), (("env",), 2), ((), 2), (("env=A",), 3), ((), 3), (("env=A",), 3), (("env",), 4)):
+        assert bench.run("print(1)", held=held).stdout == b"1\n"
+        assert len(bench.hosts) == hosts
+
+
+def test_nobody_waits_for_ever_for_those_with_other_rights(bench, monkeypatch):
+    monkeypatch.setattr(local, "_PASSED_MOST", 3)
+    bench.open(lanes=1)
+    bench.run("print(1)")
+    bench.submit("print(1)")
+    other = bench.submit("print(2)", held=("env",))
+    passed, ended = 0, {}
+    while other not in ended:
+        bench.submit("print(1)")
+        passed += 1
+        ended.update({done.number: done.outcome for done in bench.engine.wait(PATIENCE)})
+        assert passed < 100
+    assert ended[other].stdout == b"2\n"
+    bench.finish(passed + 2 - len(ended))
+
+
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 
@@ -313,7 +347,7 @@ def test_the_death_of_an_idle_host_is_nobody_s_fault(bench):
     bench.open()
     bench.run("print(1)")
     os.kill(bench.hosts[0].pid, signal.SIGKILL)
-    while bench.hosts[0].wait(0) is None:
+    while bench.engine._lanes:
         bench.engine.wait(0.01)
     assert bench.run("print(2)").stdout == b"2\n"
 
@@ -407,3 +441,27 @@ def test_somebody_outside_can_wake_the_engine(bench):
     bench.submit("while true do end")
     os.write(bench.waker, b"!")
     assert bench.engine.wait(None) == []
+
+
+def test_one_task_is_cancelled_and_the_others_go_on(bench):
+    bench.open(lanes=1)
+    running = bench.submit("print('begun') while true do end")
+    waiting = [bench.submit("print(1)") for _ in range(3)]
+    while not bench.engine.running():
+        bench.engine.wait(0.01)
+    bench.engine.cancel_one(waiting[1])
+    bench.engine.cancel_one(running)
+    bench.engine.cancel_one(running)
+    bench.engine.cancel_one(99)
+    outcomes = bench.finish()
+    assert outcomes[waiting[1]] is None
+    assert (outcomes[running].status, outcomes[running].kind) == (Status.CANCELLED, "cancelled")
+    assert [outcomes[number].stdout for number in (waiting[0], waiting[2])] == [b"1\n"] * 2
+
+
+def test_a_task_that_nobody_wants_any_more_is_not_begun(bench):
+    bench.open(lanes=1, callees=lambda number: NoFunctions() if number % 2 else None)
+    for _ in range(4):
+        bench.submit("print(1)")
+    outcomes = bench.finish()
+    assert [outcomes[number] is None for number in (1, 2, 3, 4)] == [False, True, False, True]

@@ -1,10 +1,12 @@
 """A host that stays, seen from its supervisor: an honest one, and every way to lie about a program and its end."""
 
+import os
 import select
 
 import pytest
 
 from luspool.scheduler import wire
+from luspool.scheduler.callees import CallRouter
 from luspool.scheduler.connection import HostProtocolError
 from luspool.scheduler.limits import Limits
 from luspool.scheduler.supervisor import HostDiedError
@@ -82,10 +84,10 @@ class Desk:
         while not (self.host.is_free or self.host.is_gone):
             self.turn()
 
-    def run(self, seconds=None):
+    def run(self, seconds=None, calls=None):
         """Give it a program; how that has ended."""
         self.until_ready()
-        self.host.begin(START, self.listener, seconds)
+        self.host.begin(START, self.listener, seconds, calls)
         while self.host.ending is None:
             self.turn()
         return self.host.ending
@@ -228,3 +230,95 @@ def test_a_call_is_refused_and_goes_on(desk):
     )
     it.run()
     assert it.listener.heard[1][1].startswith(b"there is no function host.f")
+
+
+class Callees:
+    """Replies to calls one after another, each when the next one comes."""
+
+    def __init__(self):
+        self.bell, self.ringer = os.pipe2(os.O_CLOEXEC)
+        self.begun = []
+
+    def fileno(self):
+        return self.bell
+
+    def begin(self, call):
+        self.begun.append(call)
+
+    def take_reply(self):
+        if len(self.begun) < 2:
+            return None
+        return wire.Reply(self.begun.pop(0).call, ok=True, payload=b"done")
+
+    def close(self):
+        os.close(self.bell)
+        os.close(self.ringer)
+
+
+@pytest.fixture
+def callees():
+    callees = Callees()
+    yield callees
+    callees.close()
+
+
+def test_calls_are_carried_out_by_who_came_with_the_program(desk, callees):
+    call = "send(wire.Call({}, 'f', b'')); "
+    it = desk(
+        HELLO
+        + call.format(7)
+        + call.format(9)
+        + "reply = receive(); send(wire.Output(1, b'%d ' % reply.call + reply.payload))\n"
+        + END
+        + "receive(); "
+        + call.format(1)
+        + "reply = receive(); send(wire.Output(1, reply.payload))\n"
+        + END
+        + FOREVER
+    )
+    it.until_ready()
+    assert it.host.reply_fd is None
+    it.host.begin(START, it.listener, None, CallRouter(callees, 1 << 20))
+    assert it.host.reply_fd == callees.bell
+    while it.host.ending is None:
+        it.turn()
+    assert it.host.reply_fd is None
+    assert it.listener.heard == ["started", (1, b"7 done")]
+    it.host.send_replies()  # what was called before concerns nobody any more
+    # Of the next program's calls nobody carries out any.
+    it.run()
+    assert it.listener.heard[3][1].startswith(b"there is no function host.f")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "send(wire.Call(2, 'f', b''), wire.Call(2, 'f', b''))",
+        "send(wire.Call(2, 'f', b''), wire.Call(1, 'f', b''))",
+        "for i in range(1, 100_000): send(wire.Call(i, 'f', b'x' * 1000))",
+    ],
+)
+def test_a_host_that_lies_about_calls_is_ended(desk, callees, code):
+    callees.take_reply = lambda: None
+    it = desk(HELLO + code + FOREVER)
+    ending = it.run(calls=CallRouter(callees, 1 << 20))
+    assert isinstance(ending.death, HostProtocolError)
+    assert len(callees.begun) < 5000
+
+
+def test_no_reply_is_taken_for_a_host_that_does_not_read(desk, callees):
+    """Nor is one waited for meanwhile, so that the loop can wait for something else."""
+    calls = "for i in range(1, 11): send(wire.Call(i, 'f', b''))"
+    it = desk(HELLO + calls + FOREVER.replace("receive()", "time.sleep(60)"))
+    callees.take_reply = lambda: (
+        wire.Reply(callees.begun.pop(0).call, ok=True, payload=bytes(wire.REPLY_LIMIT)) if callees.begun else None
+    )
+    it.until_ready()
+    it.host.begin(START, it.listener, None, CallRouter(callees, 1 << 20))
+    while not callees.begun:
+        it.turn()
+    assert it.host.connection.is_swamped
+    assert it.host.reply_fd is None
+    left = len(callees.begun)
+    it.host.send_replies()
+    assert len(callees.begun) == left
