@@ -25,7 +25,7 @@ end
 --- `host.name(...)` → value, ...
 --- Calls the function `name` of the program that runs the script with copies of the arguments, and gives copies of what
 --- it returns; `host` has a field for every such name. Waits meanwhile, as in `worker.receive`, and others go on. What can
---- be copied is on [messages.md](messages.md), what the program does to have functions on [embedding.md](embedding.md).
+--- be copied is on [messages.md](messages.md), what the program does to have functions on [api.md](api.md).
 ---
 --- Errors: an argument that can't be copied, named with its place; what the function fails with, as a string; a name that the
 --- program has no function for.

@@ -17,9 +17,10 @@ end
 local mail = {}
 
 --- `worker.message(value)`
---- In a worker: sends a copy of the value to the creator, who gets it by `worker.receive`; waits while there is no room.
+--- In a worker: sends a copy of the value to the creator, who gets it by `worker.receive`; waits while there is no room. In
+--- the main script of a job: to the program that has submitted it ([api.md](api.md#jobs)).
 ---
---- Errors: a value that can't be copied, named with its place; a call outside of a worker.
+--- Errors: a value that can't be copied, named with its place; a call in the main script of a plain run.
 --- Pledge: none.
 function mail.message(...)
   only_in_worker("message")
@@ -48,9 +49,10 @@ local function next_of_begun()
 end
 
 --- `worker.peek()` → value
---- In a worker: takes the next value that the creator has sent, and waits until there is one.
+--- In a worker, and in the main script of a job: takes the next value that the creator, or the program, has sent, and waits
+--- until there is one.
 ---
---- Errors: a call outside of a worker.
+--- Errors: a call in the main script of a plain run.
 --- Pledge: none.
 function mail.peek()
   only_in_worker("peek")
