@@ -37,7 +37,7 @@ from ..batch.outcome import Outcome
 from ..errors import ClosedError, HostFailedError, LuspoolError
 from ..functions import FunctionPool
 from ..scheduler.callees import Callees
-from .core import JobCore
+from .core import JobCore, JobStatus
 
 FUNCTIONS_GRACE_SECONDS: Final = 1.0
 """How long a run that is over, or a crew, waits for functions that still run: who called them may have been ended."""
@@ -185,11 +185,12 @@ class Crew:
 
     def _next(self) -> JobCore | None:
         with self._lock:
-            if not self._coming:
-                return None
-            job = self._coming.popleft()
-            self._in_hand[job.task.number] = job
-            return job
+            while self._coming:
+                job = self._coming.popleft()
+                if job.status is not JobStatus.ENDED:  # withdrawn
+                    self._in_hand[job.task.number] = job
+                    return job
+            return None
 
     def _start_job(self, number: int) -> Callees | None:
         job = self._in_hand[number]
