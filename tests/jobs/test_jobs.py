@@ -458,3 +458,24 @@ def test_a_process_that_sends_what_is_no_message_is_ended(runtime):
     with pytest.raises(luspool.HostFailedError, match="has sent what is no message"):
         job.receive(PATIENCE)
     assert isinstance(job.exception(PATIENCE), luspool.JobCancelledError)
+
+
+def test_what_there_is_to_know_of_how_a_job_is_run_is_a_warning_where_it_is_waited_for(runtime):
+    job = submit(runtime, "worker.message(1)")
+    job._core.until(job._core.ended, PATIENCE)
+    job._core.notice("there is no wall")
+    with pytest.warns(RuntimeWarning, match="there is no wall"):
+        assert job.receive() == 1
+    job.result()  # once is enough
+
+
+def test_a_host_that_sends_more_than_its_script_may_is_ended(runtime):
+    """The host counts what is sent; should a script rule there, the program counts as well."""
+    job = submit(runtime, "worker.message(1) worker.peek() worker.message(('x'):rep(100)) worker.peek()")
+    assert job.receive(PATIENCE) == 1
+    with job._core.changed:
+        job._core._mail._most = 200
+    job.send("on")
+    with pytest.raises(luspool.CrashedError, match="more messages than its limit on output allows"):
+        job.result(PATIENCE)
+    assert submit(runtime, "print(1)").result(PATIENCE).stdout == b"1\n"
