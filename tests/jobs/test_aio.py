@@ -61,7 +61,7 @@ def test_tasks_wait_beside_each_other_on_one_thread(arun):
         job = runtime.submit("main.lus", source=ECHO)
 
         async def send():
-            for number in range(300):
+            for number in range(100):
                 await job.send(number)
             job.send_eof()
 
@@ -71,7 +71,7 @@ def test_tasks_wait_beside_each_other_on_one_thread(arun):
         return sorted(number for receiver in receivers for number in receiver.result())
 
     limits = luspool.Limits(tree=luspool.TreeLimits(mailbox=1000))
-    assert arun(body, limits=limits) == list(range(300))
+    assert arun(body, limits=limits) == list(range(100))
 
 
 async def receive_all(job):
@@ -83,7 +83,7 @@ def test_a_task_that_is_cancelled_stops_waiting_and_nothing_is_lost(arun):
         job = runtime.submit("main.lus", source=ECHO)
         sent = 0
         received = []
-        for turn in range(200):
+        for turn in range(60):
             task = asyncio.create_task(job.receive())
             if turn % 2:
                 await job.send(sent)
