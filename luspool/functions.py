@@ -141,7 +141,8 @@ class FunctionPool:
                 self._changed.notify_all()
                 self._replies.close()
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread is not threading.current_thread():  # a function may close what it is called by
+                thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _start_thread(self) -> None:

@@ -120,7 +120,8 @@ class LocalEngine:
         self._selector.register(wake_fd, selectors.EVENT_READ)
         self._writing: set[_Lane] = set()
         # With a host for each task, the next ones get ready meanwhile.
-        self._most_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1) + options.spare_hosts
+        self._ready_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1)
+        self._most_hosts = self._ready_hosts + options.spare_hosts
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -203,8 +204,8 @@ class LocalEngine:
                 break
             self._begin(lane)
         usable = sum(lane.task is None and (lane.domain is None or lane.domain in self._queues) for lane in self._lanes)
-        missing = min(self._queued, self._most_hosts) - usable
-        for _ in range(min(missing, self._most_hosts - len(self._lanes))):
+        missing = min(self._queued, self._ready_hosts) - usable
+        for _ in range(min(missing, self._ready_hosts - len(self._lanes))):
             self._start()
 
     def _lane_for_work(self) -> _Lane | None:
@@ -262,7 +263,12 @@ class LocalEngine:
         self._watch(lane)
 
     def _start(self) -> None:
-        lane = _Lane(WarmHost(self._options.start_host()))
+        try:
+            lane = _Lane(WarmHost(self._options.start_host()))
+        except OSError as error:
+            if self._done or any(lane.task is not None for lane in self._lanes):
+                return  # it is tried again after their ends, when what was missing may be there
+            raise HostFailedError(f"no process that runs scripts can be started: {error}") from error
         self._lanes.append(lane)
         process, register = lane.host.process, self._selector.register
         register(process.events, selectors.EVENT_READ, (lane, lane.host.hear_events))

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import threading
 import time
-import weakref
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
@@ -42,8 +42,8 @@ from .core import JobCore, JobStatus
 FUNCTIONS_GRACE_SECONDS: Final = 1.0
 """How long a run that is over, or a crew, waits for functions that still run: who called them may have been ended."""
 
-_CREWS: Final[weakref.WeakSet[Crew]] = weakref.WeakSet()
-"""All that may have something to be given back."""
+_CREWS: Final[set[Crew]] = set()
+"""All whose thread has not ended."""
 
 
 class Crew:
@@ -60,7 +60,8 @@ class Crew:
         self._engine: LocalEngine | None = None
         self._lingering: list[FunctionPool] = []
         """Of jobs that are over, with functions that are not; others may look once the thread has ended."""
-        self._lock = threading.Lock()
+        # The collector may call `retire` in any thread, within any of the blocks that hold the lock.
+        self._lock = threading.RLock()
         self._bell = -1
         self._coming: deque[JobCore] = deque()
         self._to_end: list[JobCore] = []
@@ -173,17 +174,28 @@ class Crew:
 
     def _turn(self) -> None:
         """Hand on what has come, wait, and take in what has ended."""
+        job = self._next()
         if self._engine is None:
+            if job is None:
+                self._wait_for_news()
+                return
             self._engine = LocalEngine(self._options, self._bell, self._notice)
-        engine = self._engine
-        while engine.has_room and (job := self._next()) is not None:
-            engine.submit(job.task)
-        for done in engine.wait(None):
-            job = self._in_hand.pop(done.number)
+        while job is not None:
+            self._engine.submit(job.task)
+            job = self._next()
+        for done in self._engine.wait(None):
             # What was not begun has been ended by who did not want it any more.
-            self._end(job, done.outcome or ClosedError("this job was not begun"))
+            self._end(self._in_hand.pop(done.number), done.outcome or ClosedError("this job was not begun"))
+
+    def _wait_for_news(self) -> None:
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        poll.poll()
 
     def _next(self) -> JobCore | None:
+        """The next job that the engine has room for; it is in hand now."""
+        if self._engine is not None and not self._engine.has_room:
+            return None
         with self._lock:
             while self._coming:
                 job = self._coming.popleft()

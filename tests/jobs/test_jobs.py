@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import signal
 import threading
 
@@ -430,6 +431,20 @@ def test_closing_ends_all_jobs():
         submit(runtime, "")
 
 
+def test_a_function_may_close_the_runtime_that_it_is_called_by():
+    closed = threading.Event()
+
+    def close():
+        runtime.close()
+        closed.set()
+
+    runtime = luspool.Runtime({"close": close}, jobs=1)
+    job = submit(runtime, "host.close()", pledges=["host"])
+    assert isinstance(job.exception(PATIENCE), luspool.ClosedError)
+    assert closed.wait(PATIENCE)
+    runtime.close()
+
+
 def test_a_runtime_that_is_forgotten_does_what_it_was_given_and_is_gone():
     jobs = [submit(luspool.Runtime(jobs=1), "worker.message(1) worker.message(worker.peek())") for _ in range(2)]
     for job in jobs:
@@ -447,6 +462,24 @@ def test_where_no_process_can_be_started_the_jobs_say_so(runtime, monkeypatch):
         job.result(PATIENCE)
     monkeypatch.undo()
     assert submit(runtime, "print(1)").result(PATIENCE).stdout == b"1\n"
+
+
+def test_where_no_descriptors_are_left_what_runs_goes_on_and_the_others_wait_or_say_so():
+    with luspool.Runtime(jobs=2) as runtime:
+        job = submit(runtime, "worker.message(1) worker.message(worker.peek())")
+        assert job.receive(PATIENCE) == 1
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+        try:
+            others = [submit(runtime, "", pledges=["env=A"]) for _ in range(3)]
+            job.send("on")
+            assert list(job) == ["on"]
+            assert job.exception(PATIENCE) is None
+            errors = [other.exception(PATIENCE) for other in others]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert {type(error) for error in errors} == {luspool.HostFailedError}
+        assert submit(runtime, "print(1)").result(PATIENCE).stdout == b"1\n"
 
 
 def test_a_process_that_sends_what_is_no_message_is_ended(runtime):
