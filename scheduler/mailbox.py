@@ -42,7 +42,7 @@ class Mailbox:
     @property
     def room(self) -> int:
         """How large a payload it would take now, at most; 0: none, or an empty one."""
-        return max(0, self._capacity - self.used - MESSAGE_OVERHEAD)
+        return max(0, self.capacity - self.used - MESSAGE_OVERHEAD)
 
     def put(self, payload: bytes) -> bool:
         """Queue `payload`; False, and nothing changed, when it does not fit."""
