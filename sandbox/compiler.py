@@ -143,9 +143,9 @@ def new_interpreter(  # noqa: PLR0913  all by name
 ) -> tuple[Any, Any, Any, Any, Any]:
     """A new interpreter with the guarded library in it: the runtime, and boot.lua's start, drive, waiting_at, free.
 
-    `is_job`: it exchanges messages with the program that runs it. `native` is the path of the native module, where there
-    is one (see `preemption`). Where there is none and the state `is_audited`, the door is told the script's position
-    with every call that asks for permissions. Limits are in bytes.
+    `is_job`: it exchanges messages with the program that runs it. `native` is the path of the native module, where
+    there is one (see `preemption`). Where there is none and the state `is_audited`, the door is told the script's
+    position with every call that asks for permissions. Limits are in bytes.
     """
     runtime = _runtime(0 if native is None else None)  # the native module counts for itself
     start, drive, waiting_at, free = runtime.execute(
