@@ -68,8 +68,8 @@ def test_a_program_that_is_killed_takes_its_hosts_with_it():
 
 def test_an_interrupt_reaches_who_waits_and_the_jobs_go_on():
     code = """
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         job.result()
     except KeyboardInterrupt:
         print(job.status, flush=True)
