@@ -29,14 +29,15 @@ from ..permissions import Audit, Decision, PledgeSet, Reason, Rule, held_and_cei
 from .calls import decode
 
 _ROWS: Final = 1024
-"""Decisions of one batch at most. As many files can be opened while they may be held back: more were of no use."""
+"""Decisions of one batch at most. As many files can be opened while they may be held back: more were of no use. They
+are kept outside of the script's heap, and take some megabytes if their paths are as long as paths can be."""
 _PARTS: Final = 256
 """Of one batch at most: a program may call `pledge` between any two decisions. Guessed."""
 _CHARACTERS: Final = 64 * 1024
 """After so many in the texts of a batch, it is sent: how long they are is the script's choice."""
 _SAID: Final = 160 * 1024
-"""Characters of what decided, counted for each row of a part: lines are longer than the batch that they are made of. A
-batch has twice as many at most with what was there before, which is less than `wire.RECORD_LIMIT`, however escaped."""
+"""Characters of a part, those of what decided counted for each row: lines are longer than the batch that they are made
+of. A batch has half as many more at most with what was there before: less than `wire.RECORD_LIMIT`, however escaped."""
 _LONGEST: Final = 4096
 """Characters of one text; longer ones are cut. No path that is asked for and no pledge is longer."""
 _HELD_BACK: Final = 100_000_000
@@ -61,7 +62,7 @@ class Recorder:
         "_parts",
         "_position",
         "_send",
-        "_since",
+        "_until",
     )
 
     def __init__(
@@ -85,10 +86,10 @@ class Recorder:
         self._made: list[_Made] = []
         """Decisions that are in no part yet: each with its shadow, what the path was called, where, and when."""
         self._characters = 0
-        """In the texts of these, and of the parts."""
+        """In values of these that are no paths, and in the parts."""
         self._parts: list[_Part] = []
-        self._since = 0
-        """The time of the first part, or decision that is kept."""
+        self._until = 0
+        """When what is kept has been held back for long enough; 0: nothing is kept."""
 
     def began(self, creator: int, script: str) -> None:
         """The state begins. `creator` is 0 for the root."""
@@ -99,14 +100,19 @@ class Recorder:
 
     def decided(self, decision: Decision, shadow: Decision | None, asked: str | None) -> None:
         """A decision, and what the shadow set would have decided. `asked` is what the script called a real path."""
+        # As little as can be: what is done between two calls of a script costs three times what it does in a loop.
         now = time_ns()
         made = self._made
-        if not made and not self._parts:
-            self._since = now
-        at = self._position()
-        made.append((decision, shadow, asked, at, now))
-        self._characters += len(at) + len(asked or "") + len(decision.value or "")
-        if len(made) >= _ROWS or self._characters >= _CHARACTERS or now - self._since > _HELD_BACK:
+        made.append((decision, shadow, asked, self._position(), now))
+        if now > self._until or asked is None or len(made) >= _ROWS:
+            self._keep_in_bounds(len(decision.value or ""), now)
+
+    def _keep_in_bounds(self, size: int, now: int) -> None:
+        """One more decision was made, now, about a value of so many characters; those of paths are bounded anyhow."""
+        self._characters += size
+        if not self._until:
+            self._until = now + _HELD_BACK
+        if now > self._until or len(self._made) >= _ROWS or self._characters >= _CHARACTERS:
             self.flush()
 
     def pledged(self, pledge: str, where: str, *, granted: bool) -> None:
@@ -126,8 +132,8 @@ class Recorder:
 
     def _add(self, part: _Part, texts: Sequence[str]) -> None:
         self._settle()
-        if not self._parts:
-            self._since = part[1]
+        if not self._until:
+            self._until = part[1] + _HELD_BACK
         self._append(part, sum(map(len, texts)))
 
     def _append(self, part: _Part, size: int) -> None:
@@ -138,7 +144,7 @@ class Recorder:
 
     def _send_parts(self) -> None:
         if self._parts:
-            parts, self._parts, self._characters = self._parts, [], 0
+            parts, self._parts, self._characters, self._until = self._parts, [], 0, 0
             self._send(_encoded(parts).encode())
 
     def _settle(self) -> None:
@@ -181,7 +187,7 @@ class Recorder:
             asked.append(value if called is None else called)
             resolved.append(None if called is None else value)
             times.append(now)
-            size += sizes[number]
+            size += sizes[number] + len(called or "") + len(value or "")
             if size >= _SAID:
                 break
         if times:
