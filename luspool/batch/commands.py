@@ -65,6 +65,9 @@ _ledger = click.option(
 @click.option("-0", "--null", "is_null", is_flag=True, help="Paths on standard input end with NUL, not with a line.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 512), metavar="N", help="Items at a time; as many as processors.")
 @click.option("--threads", type=click.IntRange(1, 512), default=1, metavar="N", help="Threads for each item. [1]")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where items run. [local]")
+@click.option("--address", metavar="HOST:PORT", help="A Ray cluster, or auto for this machine's. [one for this batch]")
+@click.option("--ray-jobs", type=click.IntRange(1, 512), metavar="N", help="Items at a time in each Ray worker.")
 @click.option("--isolate", is_flag=True, help="Give each item a process of its own.")
 @_ledger
 @click.option("--resume", is_flag=True, help="Leave items as they are that are done since an earlier run.")
@@ -136,6 +139,9 @@ def run(  # noqa: PLR0913  click passes each option by its name
     is_null: bool,
     jobs: int | None,
     threads: int,
+    engine: str,
+    address: str | None,
+    ray_jobs: int | None,
     isolate: bool,
     ledger: str,
     resume: bool,
@@ -180,6 +186,15 @@ def run(  # noqa: PLR0913  click passes each option by its name
         results=results,
         audits=audits,
     )
+    ray = None
+    if engine == "ray":
+        if audits is not None:
+            raise click.UsageError("--audit is for --engine local: a cluster brings back no audit logs")
+        from .cluster.engine import RayOptions  # noqa: PLC0415  likewise
+
+        ray = RayOptions(local, address or os.environ.get("RAY_ADDRESS"), jobs, ray_jobs)
+    elif address or ray_jobs:
+        raise click.UsageError("--address and --ray-jobs are for --engine ray")
     options = BatchOptions(
         inputs=inputs,
         files=files,
@@ -199,6 +214,7 @@ def run(  # noqa: PLR0913  click passes each option by its name
         as_json=as_json,
         verbosity=verbosity or 0,
         local=local,
+        ray=ray,
     )
     return run_batch(options)
 

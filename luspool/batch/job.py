@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from .. import __version__
 from ..errors import UsageError
@@ -21,6 +21,7 @@ from ..streams import StandardStreams
 from .batch import Batch, Resume
 from .course import Course, HaltPolicy, RetryPolicy, Tries
 from .display import Display, LineDisplay, LiveDisplay, ending_line, failure_line
+from .engine import Engine
 from .inputs import STANDARD_INPUT, items_in, items_of, with_arguments
 from .item import Item
 from .ledger import Ledger
@@ -31,6 +32,9 @@ from .plan import Planner
 from .rights import Grants
 from .show import JSON_VERSION, summary
 from .signals import Signals
+
+if TYPE_CHECKING:  # only who has a cluster waits for what belongs to it
+    from .cluster.engine import RayOptions
 
 CAUSES_SHOWN: Final = 10
 """Causes of failures in a summary."""
@@ -61,6 +65,8 @@ class BatchOptions:
     verbosity: int
     """Below 0: only errors and the summary."""
     local: LocalOptions
+    ray: RayOptions | None = None
+    """Where items run on a cluster."""
 
 
 class _Reporter:
@@ -110,6 +116,10 @@ def run_batch(options: BatchOptions) -> int:
         raise UsageError("nothing to run: name scripts, directories or patterns, or items with --items")
     if [*options.inputs, *options.files].count(STANDARD_INPUT) > 1:
         raise UsageError(f"standard input ({STANDARD_INPUT}) can be read once")
+    if options.ray is not None:
+        from .cluster.connection import check_ray  # noqa: PLC0415  as above
+
+        check_ray(options.ray.address)
     streams = StandardStreams(nullcontext())
     grants = Grants(options.held, options.ceiling, options.policy, options.limits)
     rights = grants.of(Item(""))  # what is wrong with the grants is said before anything else
@@ -124,7 +134,11 @@ def run_batch(options: BatchOptions) -> int:
         course = Course(run.total, options.retry, options.halt)
         signals = stack.enter_context(Signals())
         notice = lambda text: streams.say(notice_text(text))  # noqa: E731  it is one expression
-        engine = stack.enter_context(LocalEngine(local, signals.fd, notice))
+        try:
+            engine = _engine(replace(options, local=local), signals.fd, notice, stack)
+        except BaseException:
+            ledger.end_run(run.id, "failed")
+            raise
         planner = Planner(grants, strict_globals=options.strict_globals, wall=options.wall)
         resume = Resume.of(resume=options.resumes, retry_failed=options.retries_failed, audited=audits is not None)
         display = _display(options, streams, run.total)
@@ -146,6 +160,18 @@ def _warnings(options: BatchOptions, pledges: PledgeSet, audits: str | None) -> 
     if audits:
         files.append(("the audit logs of the batch", audits))
     return warnings_about(files, pledges, "a script")
+
+
+def _engine(options: BatchOptions, wake_fd: int, notice: Callable[[str], None], stack: ExitStack) -> Engine:
+    """What runs the items; `stack` ends it. HostFailedError: the cluster can't be used."""
+    if options.ray is None:
+        return stack.enter_context(LocalEngine(options.local, wake_fd, notice))
+    from .cluster.connection import Cluster  # noqa: PLC0415  as above
+    from .cluster.engine import RayEngine  # noqa: PLC0415  as above
+
+    cluster = stack.enter_context(Cluster(options.ray.address, options.local.lanes))
+    cluster.open(wake_fd)
+    return stack.enter_context(RayEngine(options.ray, cluster, wake_fd, notice))
 
 
 def _items(options: BatchOptions, stdin: BinaryIO) -> Iterator[Item]:

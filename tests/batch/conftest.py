@@ -18,8 +18,19 @@ PATIENCE = 60
 """Seconds until a test that hangs is called failed."""
 
 
+@pytest.fixture(scope="session")
+def ray_server():
+    from .ray_bench import RayServer  # noqa: PLC0415  it builds on this module
+
+    server = RayServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_left_behind(tmp_path, monkeypatch):
+def _nothing_is_left_behind(request, tmp_path, monkeypatch):
+    if hasattr(request.node, "callspec") and "ray" in request.node.callspec.params.values():
+        request.getfixturevalue("ray_server")  # it stays, and is no child of ours
     monkeypatch.chdir(tmp_path)
     descriptors, threads = sorted(os.listdir("/proc/self/fd")), set(threading.enumerate())
     yield
@@ -38,6 +49,7 @@ class Bench:
         self.notices = []
         self.engine = None
         self.count = 0
+        self.outcomes = {}
         self.command = host_command()
 
     def start_host(self):
@@ -45,16 +57,19 @@ class Bench:
         return self.hosts[-1]
 
     def open(self, lanes=1, **options):
-        self.wake, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake_fd, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         options = LocalOptions(lanes, start_host=self.start_host, **options)
-        self.engine = LocalEngine(options, self.wake, self.notices.append)
+        self.engine = LocalEngine(options, self.wake_fd, self.notices.append)
         return self
 
     def close(self):
         if self.engine is not None:
             self.engine.close()
-            os.close(self.wake)
+            os.close(self.wake_fd)
             os.close(self.waker)
+
+    def wake(self):
+        os.write(self.waker, b"!")
 
     def submit(self, source, *arguments, held=(), limits=None, wall="", **fields):
         """A script with this text; its number."""
@@ -66,17 +81,21 @@ class Bench:
         self.engine.submit(planner.plan(self.count, item).task)
         return self.count
 
+    def collect(self):
+        """Wait until something has ended; `finish` gives it."""
+        done = self.engine.wait(PATIENCE)
+        assert done, "nothing has ended"
+        for one in done:
+            assert one.number not in self.outcomes
+            self.outcomes[one.number] = one.outcome
+
     def finish(self, count=None):
-        """Wait for so many (all) tasks; their outcomes by number."""
+        """Wait for so many (all) tasks; the outcomes of those not yet given, by number."""
         left = self.count if count is None else count
-        outcomes = {}
-        while len(outcomes) < left:
-            done = self.engine.wait(PATIENCE)
-            assert done, "nothing has ended"
-            for one in done:
-                assert one.number not in outcomes
-                outcomes[one.number] = one.outcome
+        while len(self.outcomes) < left:
+            self.collect()
         self.count -= left
+        outcomes, self.outcomes = self.outcomes, {}
         return outcomes
 
     def run(self, source, *arguments, **options):

@@ -91,7 +91,8 @@ class Desk:
 def test_a_station_of_which_nothing_is_known_gets_what_it_can_run():
     desk = Desk(2, 3, tasks=20)
     assert desk.deal() == {1: [1, 2], 2: [3, 4, 5]}
-    assert [number for number, _ in desk.dealer.running(desk.now)] == [1, 2, 3, 4, 5]
+    desk.report(1, 2, running=[1])
+    assert desk.dealer.running(desk.now) == [(1, 0.0)]
 
 
 def test_small_tasks_are_given_many_at_a_time_and_long_ones_are_not():
@@ -211,8 +212,12 @@ def test_what_is_withdrawn_between_two_exchanges_is_recalled_in_the_next():
 
 
 def test_what_is_cancelled_comes_back_and_a_station_that_does_not_answer_is_ended():
-    desk = Desk(1, 1, tasks=3)
+    desk = Desk(1, 1, tasks=2)
     desk.deal()
+    for station in (1, 2):
+        desk.report(station, running=[station])
+    desk.deal()
+    desk.submit(3)
     desk.dealer.cancel(desk.now)
     desk.dealer.cancel(desk.now)
     assert desk.done() == {3: None}

@@ -10,7 +10,7 @@ import pytest
 from luspool.audit.log import read_logs
 from luspool.batch import local
 from luspool.batch.outcome import Status
-from luspool.errors import CannotWriteError, HostFailedError, UsageError
+from luspool.errors import CannotWriteError, HostFailedError
 from luspool.scheduler.callees import NoFunctions
 
 from .conftest import PATIENCE
@@ -55,40 +55,6 @@ def test_each_end_is_told_and_the_host_goes_on(bench, source, status, exit_statu
         assert bool(outcome.failure) is (status is not Status.COMPLETED and "os.exit" not in source)
     assert bench.run("print(1)", held=LOAD, limits=limits).stdout == b"1\n"
     assert len(bench.hosts) == 1
-
-
-def test_what_was_used_is_told(bench):
-    bench.open()
-    outcome = bench.run("local t = {} for i = 1, 1e5 do t[i] = { i } end print(#t)")
-    assert outcome.memory > 1_000_000
-    assert 0 < outcome.cpu <= outcome.wall
-    assert bench.run("print(1)").memory < 1_000_000
-
-
-def test_output_is_kept_up_to_a_cap_and_counted_whole(bench):
-    bench.open(output_kept=10)
-    outcome = bench.run("for i = 1, 9 do print('line', i) end io.stderr:write('problem')")
-    assert outcome.stdout == b"line\t1\nlin"
-    assert (outcome.stdout_size, outcome.stderr, outcome.stderr_size) == (63, b"problem", 7)
-
-
-def test_output_goes_to_files_as_a_whole(bench):
-    bench.open(output_kept=0, results="out")
-    for number in (1, 2):
-        bench.submit(f"print(('x'):rep({number}00000)) io.stderr:write('e')")
-    assert {outcome.stdout for outcome in bench.finish().values()} == {b""}
-    for number in (1, 2):
-        folder = bench.directory / "out" / str(number)
-        assert folder.joinpath("stdout").read_bytes() == b"x" * number * 100_000 + b"\n"
-        assert folder.joinpath("stderr").read_bytes() == b"e"
-
-
-def test_output_that_can_not_be_written_is_told(bench):
-    bench.directory.joinpath("out").write_text("a file", encoding="utf-8")
-    bench.open(results="out")
-    bench.submit("print(1)")
-    with pytest.raises(CannotWriteError, match="cannot write to out/1"):
-        bench.finish()
 
 
 def read_log(outcome):
@@ -152,18 +118,6 @@ def test_a_log_that_can_not_be_written_is_told(bench):
         bench.finish()
 
 
-def test_what_a_script_has_loaded_is_told(bench):
-    for name in ("mod", "child"):
-        bench.directory.joinpath(f"{name}.lus").write_text("return 1", encoding="utf-8")
-    bench.open()
-    outcome = bench.run("require('mod') pcall(require, 'none') worker.create('child.lus')", held=LOAD)
-    found = {source.path.removeprefix("./"): bool(source.digest) for source in outcome.sources}
-    assert found["mod.lus"]
-    assert found["child.lus"]
-    assert found["none.lus"] is False
-    assert bench.run("print(1)", held=LOAD).sources == ()
-
-
 # --- from one task to the next ----------------------------------------------------------------------------------------
 
 
@@ -184,33 +138,6 @@ def test_nothing_of_a_task_is_seen_by_the_next(bench):
     bench.run(stain)
     assert bench.run(look).stdout == b"nil\tnil\tnil\tfunction\ttrue\n"
     assert len({bench.run("print(math.random(0))").stdout for _ in range(5)}) == 5
-    assert len(bench.hosts) == 1
-
-
-def test_input_is_a_task_s_own(bench):
-    bench.open()
-    assert bench.run("print(io.read())", stdin="one\nleft over\n").stdout == b"one\n"
-    assert bench.run("print(io.read('a'))", stdin="two").stdout == b"two\n"
-    assert bench.run("print(io.read())").stdout == b"nil\n"
-    # One that asks and does not wait for the answer.
-    asks = "local w = worker.create('asks.lus') worker.receive(w) os.exit(0)"
-    bench.directory.joinpath("asks.lus").write_text("worker.message(1) io.read()", encoding="utf-8")
-    for _ in range(5):
-        bench.run(asks, stdin="late\n" * 100, held=LOAD)
-        assert bench.run("print(io.read())", stdin="mine\n", held=LOAD).stdout == b"mine\n"
-
-
-def test_large_input_arrives_whole(bench):
-    bench.open()
-    assert bench.run("print(#io.read('a'))", stdin="x" * 3_000_000).stdout == b"3000000\n"
-
-
-def test_variables_are_a_task_s_own(bench, monkeypatch):
-    monkeypatch.setenv("MINE", "of the command")
-    bench.open()
-    show = "print(os.getenv('MINE'), os.getenv('OTHER'))"
-    assert bench.run(show, held=("env",), environment={"MINE": "x", "OTHER": "y"}).stdout == b"x\ty\n"
-    assert bench.run(show, held=("env",)).stdout == b"of the command\tnil\n"
     assert len(bench.hosts) == 1
 
 
@@ -400,47 +327,7 @@ def test_hosts_that_are_killed_while_they_start_are_replaced(bench):
     assert len(bench.hosts) == 6
 
 
-def test_a_wish_that_can_not_be_met_ends_the_batch(bench, monkeypatch):
-    monkeypatch.setenv("LUSPOOL_PREEMPTION", "nonsense")
-    bench.open()
-    bench.submit("print(1)")
-    with pytest.raises(UsageError, match="LUSPOOL_PREEMPTION is 'nonsense'"):
-        bench.finish()
-
-
 # --- ends from outside ------------------------------------------------------------------------------------------------
-
-
-def test_cancelling_gives_every_task_back_once(bench):
-    bench.open(lanes=2)
-    for _ in range(10):
-        bench.submit("while true do end")
-    while len(bench.engine.running()) < 2:
-        bench.engine.wait(0.01)
-    bench.engine.cancel()
-    outcomes = list(bench.finish().values())
-    assert sum(outcome is None for outcome in outcomes) == 8
-    assert {outcome.status for outcome in outcomes if outcome} == {Status.CANCELLED}
-    assert bench.engine.running() == []
-
-
-def test_what_is_withdrawn_is_not_begun_and_the_rest_goes_on(bench):
-    bench.open()
-    first = bench.submit("print(io.read())", stdin="x\n")
-    bench.submit("print(2)")
-    while not bench.engine.running():
-        bench.engine.wait(0.01)
-    bench.engine.withdraw()
-    outcomes = bench.finish()
-    assert outcomes[first].stdout == b"x\n"
-    assert outcomes[2] is None
-
-
-def test_somebody_outside_can_wake_the_engine(bench):
-    bench.open()
-    bench.submit("while true do end")
-    os.write(bench.waker, b"!")
-    assert bench.engine.wait(None) == []
 
 
 def test_one_task_is_cancelled_and_the_others_go_on(bench):

@@ -119,7 +119,7 @@ class _Station:
         self.bytes = 0
         """Of those."""
         self.began: dict[int, float] = {}
-        """When those began that run, by its last report, or else must have begun since."""
+        """When those began that ran at its last report."""
         self.room = lanes
         """How many it is to have."""
         self.exchange_since: float | None = None
@@ -143,8 +143,7 @@ class _Station:
     def give(self, task: Task, now: float) -> None:
         self.held[task.number] = task
         self.bytes += task.size
-        if len(self.began) < self.lanes:
-            self.began[task.number] = now
+        self.ended_at = now
 
     def take_back(self, number: int) -> Task:
         task = self.held.pop(number)
@@ -153,12 +152,8 @@ class _Station:
         return task
 
     def believe(self, running: Iterable[tuple[int, float]], now: float) -> None:
-        """By its own word these run. Lanes that are free beyond that have taken what comes next."""
+        """By its own word these run."""
         self.began = {number: now - seconds for number, seconds in running if number in self.held}
-        for number in self.held:
-            if len(self.began) >= self.lanes:
-                break
-            self.began.setdefault(number, now)
 
 
 class Dealer:
@@ -182,8 +177,8 @@ class Dealer:
         self._lanes = 0
         self._room = 0
         """Of all stations."""
-        self._interrupts: list[Interrupt] = []
-        """To be ordered next."""
+        self._interrupts: set[int] = set()
+        """The stations that have not been told yet how they are interrupted."""
         self._look_at = 0.0
 
     # --- the caller's side ---------------------------------------------------------------------------------------
@@ -285,11 +280,11 @@ class Dealer:
             self._look_at = now + _LOOK_SECONDS
             yield from self._look_around(now)
         yield from self._deal(now)
-        interrupts, self._interrupts = self._interrupts, []
-        for one in interrupts:
-            station = self._stations.get(one.station)
-            if station is not None and station.interrupted is not None:  # else it is over, or lost
-                yield one
+        interrupted, self._interrupts = self._interrupts, set()
+        for number in sorted(interrupted):
+            station = self._stations.get(number)
+            if station is not None and station.interrupted is not None:  # else it is lost, or the exchange is over
+                yield Interrupt(number, station.interrupted)
 
     def due(self, now: float) -> float | None:
         """When there may be orders although nothing has happened; None: never."""
@@ -364,8 +359,6 @@ class Dealer:
             ahead -= max(0, len(portion) - free)
             for task in portion:
                 station.give(task, now)
-            if portion:
-                station.ended_at = now
             if station.held:
                 del self._open[number]
                 station.exchange_since = now
@@ -434,7 +427,7 @@ class Dealer:
         """Tell a station that in its exchange, if it has one open and was not told so already."""
         if station.exchange_since is not None and (station.interrupted or 0) < what:
             station.interrupted = what
-            self._interrupts.append(Interrupt(number, what))
+            self._interrupts.add(number)
 
     @staticmethod
     def _check(station: _Station, report: Report) -> None:
