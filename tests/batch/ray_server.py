@@ -63,6 +63,10 @@ class Server:
                 found.append(process.pid)
         return found
 
+    def hosts(self):
+        """The stations that have hosts."""
+        return [pid for pid in self.stations() if psutil.pid_exists(pid) and psutil.Process(pid).children()]
+
     def address(self):
         """Of the cluster, with what has to be in the environment of who wants to use it."""
         ray = sys.modules["ray"]  # it has to be imported by nobody but the cluster's owner

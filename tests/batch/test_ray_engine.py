@@ -49,6 +49,9 @@ class Station:
     def interrupt(self, number, what):
         self.interrupts.append((number, what))
 
+    def close(self, heard):
+        heard(None)
+
     def end(self):
         self.is_ended = True
 

@@ -149,6 +149,10 @@ class Station:
         """See `station.Station.interrupt`."""
         self._actor.interrupt.options(concurrency_group=_CONTROL).remote(number, what)
 
+    def close(self, heard: Callable[[object], None]) -> None:
+        """See `station.Station.close`."""
+        _then(self._actor.close.options(concurrency_group=_CONTROL).remote(), heard)
+
     def end(self) -> None:
         """End its process, whatever it does."""
         with contextlib.suppress(Exception):  # it is gone, or Ray is
@@ -206,14 +210,17 @@ class _Connecting:
         self.error: BaseException | None = None
         self._connect = connect
         self._done_fd, self._doing_fd = os.pipe2(os.O_CLOEXEC)
-        threading.Thread(target=self._run, name="connect to Ray", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="connect to Ray", daemon=True)
+        self._thread.start()
 
     def wait(self, wake_fd: int | None, seconds: float) -> None:
         """Until it is done, or `wake_fd` is readable. Once."""
         fds = [self._done_fd] if wake_fd is None else [self._done_fd, wake_fd]
         ready, _, _ = select.select(fds, [], [], seconds)
         os.close(self._done_fd)
-        if not ready:
+        if self._done_fd in ready:
+            self._thread.join()
+        elif not ready:
             self.error = HostFailedError(f"the Ray cluster has not answered within {seconds:.0f} s")
 
     def _run(self) -> None:

@@ -47,4 +47,8 @@ def doorstep() -> type:
             """See `Station.interrupt`."""
             self.station.interrupt(number, what)
 
+        def close(self) -> None:
+            """See `Station.close`."""
+            self.station.close()
+
     return Doorstep

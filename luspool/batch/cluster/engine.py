@@ -45,6 +45,8 @@ _PAUSE_LEAST, _PAUSE_MOST = 1.0, 60.0
 """Seconds before it has the next one after that; each further pause is twice as long."""
 _USED_LEAST: Final = 0.9
 """Of all processors, by stations of one size."""
+_CLOSE_SECONDS: Final = 3.0
+"""How long stations may take to end their hosts."""
 _PLACED_SECONDS: Final = 30.0
 """After so long without a single station people are told what is waited for."""
 
@@ -148,6 +150,13 @@ class RayEngine:
         self._carry_out()
 
     def close(self) -> None:
+        """Hosts end with their station, but only when Ray has come to that; so each is asked to end them before."""
+        leaving = {number for number, manned in self._manned.items() if manned.is_ready}
+        for number in leaving:
+            self._manned[number].station.close(partial(self._bell.ring, number, self._closed))
+        until = time.monotonic() + _CLOSE_SECONDS
+        while leaving and self._poll_for(until):
+            leaving -= {number for number, hear, answer in self._bell.take() if hear == self._closed}
         for manned in self._manned.values():
             manned.station.end()
         self._manned.clear()
@@ -240,6 +249,9 @@ class RayEngine:
         if failures:
             place.not_before = time.monotonic() + min(_PAUSE_MOST, _PAUSE_LEAST * 2.0 ** (failures - 1))
 
+    def _closed(self, number: int, answer: object) -> None:
+        """Nothing more is to be done."""
+
     # --- what happens --------------------------------------------------------------------------------------------
 
     def _turn(self, until: float | None) -> bool:
@@ -247,9 +259,7 @@ class RayEngine:
         now = time.monotonic()
         pauses = [place.not_before for place in self._places if place.number == 0 and place.not_before > now]
         due = [until, self._dealer.due(now), *(pauses if self._dealer.waiting else ()), self._patience()]
-        times = [at for at in due if at is not None]
-        timeout = max(0.0, min(times) - now) if times else None
-        ready = {fd for fd, _ in self._poll.poll(None if timeout is None else timeout * 1000)}
+        ready = self._poll_for(min((at for at in due if at is not None), default=None))
         for number, hear, answer in self._bell.take():
             if number not in self._manned:
                 continue  # it was given up meanwhile
@@ -279,6 +289,11 @@ class RayEngine:
                     self._say_once(f"a Ray worker was lost: {why}")
         self._staff(now)
         self._tell_what_is_waited_for(now)
+
+    def _poll_for(self, until: float | None) -> set[int]:
+        """What is readable by then."""
+        timeout = None if until is None else max(0.0, until - time.monotonic()) * 1000
+        return {fd for fd, _ in self._poll.poll(timeout)}
 
     def _patience(self) -> float | None:
         since = self._waiting_since

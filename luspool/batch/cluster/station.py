@@ -43,6 +43,9 @@ class Station:
         """Tasks that are not reported yet."""
         self._told_running: set[int] = set()
         """By the last report."""
+        self._exchanging = threading.Lock()
+        """Held by who uses the engine."""
+        self._is_closing = False
         self._lock = threading.Lock()
         self._interrupted = (0, 0)
         """The exchange that is to be ended, and what it was told (`Interruption`). Written by one thread, read by the
@@ -52,6 +55,10 @@ class Station:
         """Take tasks, and report, as bytes (`letters`): when a lane is free after something has ended, `gather` seconds
         after the first one has, when it is told to, and after `patience` seconds at the latest; soon,
         when a task has begun that takes long. Exchanges are numbered."""
+        with self._exchanging:
+            return self._exchange(number, tasks, gather, patience)
+
+    def _exchange(self, number: int, tasks: bytes, gather: float, patience: float) -> bytes:
         began = time.monotonic()
         problem, is_usage, done = "", False, []
         try:
@@ -70,16 +77,22 @@ class Station:
         """Tell something (`Interruption`) to the exchange of this number, which may be on its way yet or over."""
         with self._lock:
             self._interrupted = max(self._interrupted, (number, what))
+        self._ring()
+
+    def close(self) -> None:
+        """End what is left, also an exchange, and give everything back. Nothing may be called afterwards."""
+        self._is_closing = True
+        self._ring()
+        with self._exchanging:
+            self._engine.close()
+            os.close(self._wake)
+            os.close(self._waker)
+
+    def _ring(self) -> None:
         try:
             os.write(self._waker, b"!")
         except BlockingIOError:
             return  # as much as a pipe holds: it is readable anyway
-
-    def close(self) -> None:
-        """End what is left, and give everything back. (In a process of Ray's its end does that.)"""
-        self._engine.close()
-        os.close(self._wake)
-        os.close(self._waker)
 
     def _gather(self, number: int, began: float, gather: float, patience: float) -> list[Done]:
         until = began + patience
@@ -95,7 +108,7 @@ class Station:
                     self._engine.cancel()
                 elif told >= Interruption.RECALL:
                     self._engine.withdraw()
-            if obeyed or (done and self._held < self._lanes) or size >= _REPORT_BYTES:
+            if obeyed or self._is_closing or (done and self._held < self._lanes) or size >= _REPORT_BYTES:
                 until = 0.0
             ended = self._engine.wait(max(0.0, min(until, look_at) - time.monotonic()))
             self._take_wakes()
