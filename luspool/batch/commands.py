@@ -23,6 +23,7 @@ from ..scheduler.units import format_duration, parse_duration, parse_size
 from .course import HaltPolicy
 
 LEDGER = "luspool-batch.sqlite"
+LOCAL_JOBS_MOST = 512
 
 
 class _BatchGroup(click.Group):
@@ -63,7 +64,9 @@ _ledger = click.option(
 @click.option("--items", "files", multiple=True, metavar="FILE", help="Items as JSON lines; - is standard input.")
 @click.option("--arg", "arguments", multiple=True, metavar="TEXT", help="An argument for all scripts. Repeatable.")
 @click.option("-0", "--null", "is_null", is_flag=True, help="Paths on standard input end with NUL, not with a line.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 512), metavar="N", help="Items at a time; as many as processors.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1, 100_000), metavar="N", help="Items at a time; as many as processors."
+)
 @click.option("--threads", type=click.IntRange(1, 512), default=1, metavar="N", help="Threads for each item. [1]")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where items run. [local]")
 @click.option("--address", metavar="HOST:PORT", help="A Ray cluster, or auto for this machine's. [one for this batch]")
@@ -195,6 +198,8 @@ def run(  # noqa: PLR0913  click passes each option by its name
         ray = RayOptions(local, address or os.environ.get("RAY_ADDRESS"), jobs, ray_jobs)
     elif address or ray_jobs:
         raise click.UsageError("--address and --ray-jobs are for --engine ray")
+    elif (jobs or 1) > LOCAL_JOBS_MOST:
+        raise click.BadParameter(f"{jobs} is too many for one machine; {LOCAL_JOBS_MOST} at most", param_hint="--jobs")
     options = BatchOptions(
         inputs=inputs,
         files=files,
