@@ -1,6 +1,7 @@
 -- Messages between states as bytes. The format, its limits and the reasons for its shape: docs/messages.md. This part
 -- does the most frequent messages, a single scalar, itself: many states never see another. For all else it fetches
--- codec_encode.lua or codec_decode.lua.
+-- codec_encode.lua or codec_decode.lua. Where the native module is, native/codec.c stands in for this part, and fetches them for
+-- what it leaves to Lua.
 --
 -- Takes from `raw`, beside functions of the standard library:
 --   max_bytes, max_depth  limits on what is encoded; max_bytes below 2^32

@@ -50,6 +50,13 @@ package.loadlib = function(...)
       return made
     end
     own[native.guard] = true
+    local codec = native.codec
+    native.codec = function(...)
+      local made = codec(...)
+      for name, value in next, made do names[value] = "native.codec." .. name end
+      return made
+    end
+    own[native.codec] = true
     return native
   end
 end
