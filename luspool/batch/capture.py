@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from ..audience import Audience
 from ..audit.record import AuditLog
-from ..errors import CannotWriteError, UsageError
+from ..errors import UsageError
 from ..run import no_record
 from ..scheduler import wire
 from ..scheduler.connection import HostProtocolError
 from ..scheduler.warm import Ending, OverdueError
 from .engine import CancelledError, Task
 from .outcome import FAILURE_MOST, Outcome, Source, Status, status_of
-
-_STREAMS: Mapping[int, str] = MappingProxyType({1: "stdout", 2: "stderr"})
+from .results import ResultFiles
 
 
 class Capture(Audience):
     """Listens to the program of a task, and makes an `Outcome` of it."""
 
-    def __init__(self, task: Task, cap: int, folder: str | None, log: AuditLog | None = None) -> None:
-        """Of each stream `cap` bytes are kept; all of it goes to the files `stdout` and `stderr` in `folder`. What is
+    def __init__(self, task: Task, cap: int, results: str | None, log: AuditLog | None = None) -> None:
+        """Of each stream `cap` bytes are kept; all of it goes to the task's files in the directory `results`. What is
         recorded goes to `log`, which `close` closes."""
         super().__init__(task.request.path, task.limits, task.stdin, lambda: None, log.take if log else no_record)
         self.notices: list[str] = []
         self._log = log
         self._cap = cap
-        self._folder = folder
-        self._files: dict[int, int] = {}
         self._sizes = {1: 0, 2: 0}
-        if folder is not None:
-            self._open_files(folder)
+        self._files = None if results is None else ResultFiles(results, task.number)
 
     def write(self, stream: int, data: bytes) -> None:
         self._sizes[stream] += len(data)
@@ -41,8 +33,8 @@ class Capture(Audience):
             raise HostProtocolError("the process that runs the scripts wrote more than it may")
         kept = self._streams[stream]
         kept += data[: max(0, self._cap - len(kept))]
-        if stream in self._files:
-            self._write(stream, data)
+        if self._files is not None:
+            self._files.write(stream, data)
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -101,31 +93,11 @@ class Capture(Audience):
 
     def close(self) -> None:
         """Close the files. Repeatable."""
-        for fd in self._files.values():
-            os.close(fd)
-        self._files = {}
+        if self._files is not None:
+            self._files.close()
         log, self._log = self._log, None
         if log is not None:
             log.close()
 
     def _log_name(self) -> str:
         return self._log.file_name if self._log else ""
-
-    def _open_files(self, folder: str) -> None:
-        try:
-            os.makedirs(folder, exist_ok=True)
-            for stream, name in _STREAMS.items():
-                path = os.path.join(folder, name)
-                self._files[stream] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            self.close()
-            raise CannotWriteError(f"cannot write to {error.filename}: {error.strerror}") from error
-
-    def _write(self, stream: int, data: bytes) -> None:
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._files[stream], rest) :]
-        except OSError as error:
-            path = os.path.join(self._folder or "", _STREAMS[stream])
-            raise CannotWriteError(f"cannot write to {path}: {error.strerror}") from error

@@ -251,13 +251,13 @@ class LocalEngine:
         if callees is None:
             self._done.append(Done(task.number, None))
             return
-        folder = None if options.results is None else os.path.join(options.results, str(task.number))
         limit = task.limits.tree.time
         log, request = None, task.request
         if options.audits is not None:
             log, request = open_log(options.audits, task), replace(request, audit="enforce")
         start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, request.pack(), stays=True)
-        lane.task, lane.capture, lane.began = task, Capture(task, options.output_kept, folder, log), time.monotonic()
+        lane.capture = Capture(task, options.output_kept, options.results, log)
+        lane.task, lane.began = task, time.monotonic()
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
         lane.host.begin(start, lane.capture, seconds, CallRouter(callees, task.limits.tree.memory))
         self._watch(lane)
