@@ -86,7 +86,7 @@ PORTABLE = """
     function parts.guards(...) %s end
     function parts.patterns(...) %s end
     for _, name in ipairs({ "bounded", "matcher", "plain", "guards", "patterns" }) do
-      parts[name] = parts[name](raw, nil, nil, nil, parts)
+      parts[name] = parts[name](raw, nil, {}, nil, parts)
     end
     local string = setmetatable({}, { __index = string })
     for _, name in ipairs({ "find", "match", "gmatch", "gsub" }) do string[name] = parts.patterns[name] end
