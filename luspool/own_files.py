@@ -9,7 +9,7 @@ from typing import Final
 
 from .permissions import PledgeSet
 from .permissions.paths import escape
-from .source import display_name
+from .source import display_name, working_directory
 
 _LINKS: Final = 40
 """Symbolic links that one path may lead through, as for the kernel."""
@@ -40,7 +40,8 @@ def _resolved(name: str) -> tuple[str, list[str]]:
     """The real path of a file, and those of the links that lead to it."""
     here = "/"
     links: list[str] = []
-    left = os.path.join(os.getcwd(), name).split("/")[::-1]
+    whole = name if os.path.isabs(name) else os.path.join(working_directory(), name)
+    left = whole.split("/")[::-1]
     while left:
         part = left.pop()
         if part == "..":
