@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 import psutil
 import pytest
 
 from .test_command import READ, WAITS, ended, export, read_until, started
 
+GONE_SECONDS = 60
 OWN = ("--engine", "ray", "-j", "2", "--ray-jobs", "1")
 
 
@@ -32,9 +34,11 @@ def folder(luspool):
 
 
 def wait_for_the_end(luspool):
-    """Of all processes that were ever started there."""
-    for process in map(psutil.Process, luspool.processes()):
-        process.wait(60)
+    """Of all processes that were ever started there. (Who reaps orphans may take its time: that is not waited for.)"""
+    until = time.monotonic() + GONE_SECONDS
+    while left := luspool.processes():
+        assert time.monotonic() < until, f"processes are left: {left}"
+        psutil.wait_procs([psutil.Process(pid) for pid in left if psutil.pid_exists(pid)], 0.5)
 
 
 @pytest.mark.usefixtures("folder")
@@ -42,6 +46,7 @@ def test_a_batch_has_a_cluster_of_its_own_and_leaves_nothing(luspool):
     luspool.write(a="print(io.read())", b="error('boom')", c="print(2)")
     items = "\n".join(json.dumps({"script": f"{name}.lus", "stdin": "in\n"}) for name in "abc")
     done = luspool("batch", "--items", "-", *OWN, "--json", "--results", "out", input=items)
+    assert luspool.processes() == []
     assert done.returncode == 1
     assert sorted(json.loads(line)["script"] for line in done.stdout.splitlines()) == ["a.lus", "b.lus", "c.lus"]
     assert all(line.startswith(("luspool: ", "  ")) for line in done.stderr.splitlines()), done.stderr
