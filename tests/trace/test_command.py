@@ -190,7 +190,7 @@ def test_a_run_that_is_interrupted_leaves_a_whole_trace_of_what_went_on(luspool,
     luspool.write(main="print('begun') local w = worker.create('w.lus') while true do end", w="worker.peek()")
     with started(luspool, "run", "--trace", "trace.json", *RIGHTS, "--threads", "2", "main.lus") as running:
         assert running.stdout.readline() == b"begun\n"
-        wait_for(luspool, '"ph":"B"')
+        wait_for(luspool, running, '"ph":"B"')
         running.send_signal(number)
         assert running.wait(60) == 128 + number
     events = read(luspool.directory.joinpath("trace.json").read_text())
@@ -210,17 +210,21 @@ def started(luspool, *arguments):  # noqa: F811
             process.kill()
 
 
-def wait_for(luspool, text):  # noqa: F811
-    """Until this is in the trace, which is read over and over."""
+def wait_for(luspool, process, text):  # noqa: F811
+    """Until this is in the trace, which is read now and then; not in a loop that takes the processor from the run."""
     path = luspool.directory.joinpath("trace.json")
-    while not path.exists() or text not in path.read_text():
-        os.sched_yield()
+    end = os.pidfd_open(process.pid)
+    try:
+        while not path.exists() or text not in path.read_text():
+            assert not select.select([end], [], [], 0.02)[0], "it has ended"
+    finally:
+        os.close(end)
 
 
 def test_of_a_run_that_is_killed_all_lines_but_the_last_are_whole(luspool):  # noqa: F811
     luspool.write(main="while true do local w = worker.create('w.lus') worker.receive(w) end", w="worker.message(1)")
     with started(luspool, "run", "--trace", "trace.json", *RIGHTS, "main.lus") as running:
-        wait_for(luspool, '"ph":"X"')
+        wait_for(luspool, running, '"ph":"X"')
         running.kill()
     events = read_cut(luspool.directory.joinpath("trace.json").read_text())
     assert count(events, ph="X") > 0
@@ -241,7 +245,7 @@ def test_a_host_that_dies_ends_what_it_had_begun_and_the_trace_goes_on(luspool):
     )
     arguments = ("--hosts", "2", "--placement", "spread", *RIGHTS)
     with started(luspool, "run", "--trace", "trace.json", *arguments, "main.lus") as running:
-        wait_for(luspool, '"ph":"B"')
+        wait_for(luspool, running, '"ph":"B"')
         begun = read_cut(luspool.directory.joinpath("trace.json").read_text())
         (victim,) = {event["pid"] for event in begun if event["ph"] == "B" and event["name"] == "w.lus"}
         os.kill(victim, signal.SIGKILL)
