@@ -123,7 +123,7 @@ def run_batch(options: BatchOptions) -> int:
     streams = StandardStreams(nullcontext())
     grants = Grants(options.held, options.ceiling, options.policy, options.limits)
     rights = grants.of(Item(""))  # what is wrong with the grants is said before anything else
-    audits = options.local.audits and make_directory(options.local.audits)
+    audits = None if options.local.audits is None else make_directory(options.local.audits)
     for warning in _warnings(options, rights.pledges, audits):
         streams.say(f"luspool: {warning}")
     local = replace(options.local, audits=audits)
