@@ -132,7 +132,7 @@ def test_more_calls_than_the_memory_of_the_tree_are_a_lie(run):
 def test_calls_that_nobody_takes_the_refusals_of_do_not_pile_up(run, monkeypatch):
     """Also where there are no functions, whose program may have any amount of memory."""
     monkeypatch.setattr(supervisor, "_UNSENT_REPLIES", 1 << 16)
-    monkeypatch.setattr(supervisor, "_UNREFUSED_CALLS", 1 << 20)
+    monkeypatch.setattr(supervisor, "UNREFUSED_CALLS", 1 << 20)
     code = "number = 0\nwhile True:\n    number += 1\n    send(wire.Call(number, 'f', b''))"
     with pytest.raises(HostProtocolError, match="more calls at a time than its memory allows"):
         run(code)
