@@ -10,6 +10,7 @@ One thread. What Ray has to say arrives on threads of its own, is put into a lis
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
@@ -155,6 +156,8 @@ class RayEngine:
         for number in leaving:
             self._manned[number].station.close(partial(self._bell.ring, number, self._closed))
         until = time.monotonic() + _CLOSE_SECONDS
+        with contextlib.suppress(KeyError):  # closed twice
+            self._poll.unregister(self._wake_fd)  # whoever wakes us wants no more than this
         while leaving and self._poll_for(until):
             leaving -= {number for number, hear, answer in self._bell.take() if hear == self._closed}
         for manned in self._manned.values():
