@@ -58,6 +58,7 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     scaling     work for one processor, and for two
     fairness    messages beside endless loops
     start       a program that prints a line
+    batch       many small scripts
     costs       what the audit log, walls and slices cost
     growth      costs that grow with sizes and numbers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final, Unpack
 
 from measure import NUMBER, Command, Contender, Goal, Measure, Printed, Sampler, Shape, Slope, Work
+from small_scripts import SANDBOX, make
 
 HERE: Final = Path(__file__).resolve().parent
 LUA: Final = str(HERE / "lua")
@@ -289,6 +291,40 @@ def costs(_: Peers) -> list[Work]:
     ]
 
 
+def batch(peers: Peers) -> list[Work]:
+    """Small scripts: what one takes, of many."""
+    folder = temporary_folder()
+    make(Path(folder, "few"), _SCRIPTS, 0)
+
+    def contender(*words: str) -> Command:
+        return Command(words, folder, per=_SCRIPTS)
+
+    jobs = str(len(os.sched_getaffinity(0)))
+    ours = (LUSPOOL, "batch", "run", "few", "-j", jobs, "-q", "--cpu", "100ms", "--memory", "1M")
+    inside = f"{SANDBOX} --ro-bind few few lua5.4"
+    missing = [name for name in ("bwrap", "lua5.4") if shutil.which(name) is None]
+    peers.missing.update(dict.fromkeys(missing, "apt install bubblewrap lua5.4"))
+    others = []
+    if not missing:
+        xargs = contender("sh", "-c", f"ls few/* | xargs -P {jobs} -n 1 {inside}")
+        others = [Contender("xargs, bwrap, lua5.4", xargs)]
+        others += peers.installed(
+            "parallel",
+            "apt install parallel",
+            "parallel, bwrap, lua5.4",
+            lambda: contender("sh", "-c", f"ls few/* | parallel -j {jobs} {inside}"),
+        )
+    contenders = [
+        Contender("luspool, warm", contender(*ours)),
+        Contender("luspool, a host each", contender(*ours, "--isolate")),
+        *others,
+    ]
+    return [Work(f"a script of {_SCRIPTS}", contenders, [Goal("luspool, warm", "xargs, bwrap, lua5.4", 5)])]
+
+
+_SCRIPTS: Final = 300
+
+
 def growth(peers: Peers) -> list[Work]:
     """How costs grow with the size of messages, and with how many others there are."""
     works = []
@@ -318,6 +354,7 @@ GROUPS: Final[dict[str, Callable[[Peers], list[Work]]]] = {
     "scaling": scaling,
     "fairness": fairness,
     "start": start,
+    "batch": batch,
     "costs": costs,
     "growth": growth,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks"
-GROUPS = ("cpu", "create", "one-way", "round-trip", "many", "scaling", "fairness", "start", "costs", "growth")
+GROUPS = ("cpu", "create", "one-way", "round-trip", "many", "scaling", "fairness", "start", "batch", "costs", "growth")
 
 
 def bench(*options):
