@@ -4,7 +4,7 @@ There are two ways, since neither can be the other. A *run* has host processes o
 supervisor's loop in the thread that asks for it. Nothing is shared between runs, so that a function which a run calls
 may itself run scripts; all end when the runtime is closed. A run that is not over in time, or whose runtime is closed,
 is stopped by a descriptor that its loop waits for among others. *Jobs* share hosts that stay, so many at a time, which
-makes them a hundred times cheaper (`jobs`).
+makes them far cheaper: some 2 ms of processor time rather than 100 (`jobs`).
 """
 
 from __future__ import annotations
