@@ -259,7 +259,7 @@ class Supervisor:
                 if (awaited := self._onlooker.awaits()) is not None:
                     selector.register(*awaited)
                 dues.append(self._onlooker.due())
-            due = min(filter(None, dues), default=None)
+            due = min((at for at in dues if at is not None), default=None)
             timeout = None if due is None else max(0.0, due - time.monotonic())
             with self._interruptible:
                 return {key.fd: events for key, events in selector.select(timeout)}
