@@ -53,4 +53,6 @@ class Chance(random.Random):
                 return self.small_bytes()
             case "tuple[bytes, ...]":
                 return tuple(self.small_bytes() for _ in range(self.randrange(4)))
+            case "tuple[str, ...]":
+                return tuple(self.text() for _ in range(self.randrange(4)))
         return self.number()
