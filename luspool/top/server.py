@@ -103,7 +103,8 @@ class TopServer:
         """Somebody has come. Ask the hosts."""
         try:
             client, _ = self._place.accept()
-        except (BlockingIOError, ConnectionError):
+        except OSError:  # it has left; or there are no descriptors, and the program is worth more than who looks at it
+            self._deaf_until = now + _DEAF_SECONDS
             return
         client.setblocking(False)
         if not is_ours(client):

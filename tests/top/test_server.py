@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import selectors
 import socket
 from types import SimpleNamespace
@@ -235,6 +236,28 @@ def test_another_user_is_told_nothing_and_nobody_is_heard_for_a_while(program, m
         program.answer(host)
     program.turn()
     assert read(friend)["silent"] == 0
+
+
+def test_without_descriptors_the_program_goes_on_and_who_looks_is_heard_later(program):
+    client = program.visit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with selectors.PollSelector() as selector:
+        selector.register(program.server._place, selectors.EVENT_READ)
+        assert selector.select(60)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+    try:
+        program.server.serve(program.hosts, is_ready=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert program.server.awaits() is None
+    program.server._deaf_until = 0.0  # the while is over
+    program.turn()
+    program.turn()
+    assert program.hosts[0].asked
+    for host in program.hosts:
+        program.answer(host)
+    program.turn()
+    assert read(client)["silent"] == 0
 
 
 def test_a_place_of_another_user_is_not_believed(program, monkeypatch):
