@@ -26,7 +26,7 @@ from .errors import ClosedError, HostFailedError, UsageError
 from .functions import Function, FunctionPool
 from .host_command import host_command, host_environment
 from .hosts import MAX_HOSTS, open_hosts
-from .jobs.core import Functions, JobCore
+from .jobs.core import AuditFile, Functions, JobCore
 from .jobs.crew import FUNCTIONS_GRACE_SECONDS, Crew
 from .jobs.job import Job
 from .permissions import Audit, Pledge, PledgeError, PledgeSet
@@ -69,6 +69,19 @@ class _Wanted:
     arguments: bytes
     pledges: PledgeSet
     strict_globals: bool
+    argument_count: int
+    is_file: bool
+
+
+def _open_log(file: str, wanted: _Wanted) -> AuditLog:
+    return open_log(
+        AuditOptions(file),
+        script=wanted.name,
+        arguments=wanted.argument_count,
+        pledges=wanted.pledges,
+        inputs=[wanted.name] if wanted.is_file else [],
+        interruptible=nullcontext(),
+    )
 
 
 class Runtime:
@@ -191,15 +204,7 @@ class Runtime:
         with ExitStack() as opened:
             log = None
             if audit is not None:
-                file = open_log(
-                    AuditOptions(os.fspath(audit)),
-                    script=name,
-                    arguments=len(arguments),
-                    pledges=rights,
-                    inputs=[name] if source is None else [],
-                    interruptible=nullcontext(),
-                )
-                log = opened.enter_context(file)
+                log = opened.enter_context(_open_log(os.fspath(audit), wanted))
             functions = FunctionPool(self._functions, rights, self._function_threads, self._limits.state.message)
             opened.callback(functions.close, FUNCTIONS_GRACE_SECONDS)
             try:
@@ -217,11 +222,14 @@ class Runtime:
         limits: Limits | None = None,
         stdin: bytes = b"",
         strict_globals: bool = False,
+        audit: str | os.PathLike[str] | None = None,
     ) -> Job:
         """Have a script run while this program goes on, and exchange messages with it: see `Job`. Never waits for it.
 
         The parameters are those of `run`. `limits` are in force beside those of the runtime, the stricter of each.
         At most `jobs` run at a time, on processes that stay for others with the same rights; the rest wait in order.
+        The file `audit` is opened when the job begins; where that or writing it fails, the job ends with a
+        CannotWriteError, and no other does. What holds up writing it (a pipe, say) holds up all jobs.
 
         UsageError, CannotLoadError, NotFoundError: the call is wrong. ClosedError. HostFailedError: there is no thread.
         """
@@ -234,6 +242,7 @@ class Runtime:
             limits=limits,
             stdin=stdin,
             strict_globals=strict_globals,
+            audit=audit,
         )
         return Job(core)
 
@@ -247,6 +256,7 @@ class Runtime:
         limits: Limits | None = None,
         stdin: bytes = b"",
         strict_globals: bool = False,
+        audit: str | os.PathLike[str] | None = None,
     ) -> JobCore:
         """For all faces of jobs."""
         self._refuse_if_closed()
@@ -258,7 +268,12 @@ class Runtime:
             own = Limits(own.state.within(limits.state), own.tree.within(limits.tree))
         request = replace(self._request(wanted, None), is_job=True)
         task = Task(next(self._numbers), request, own, stdin)
-        job = JobCore(task, wanted.pledges, Functions(self._functions, self._function_threads), self._crew.cancel)
+        functions = Functions(self._functions, self._function_threads)
+        log = None
+        if audit is not None:
+            file = os.path.abspath(audit)
+            log = AuditFile(file, lambda: _open_log(file, wanted))
+        job = JobCore(task, wanted.pledges, functions, self._crew.cancel, log)
         self._crew.submit(job)
         return job
 
@@ -274,7 +289,8 @@ class Runtime:
     ) -> _Wanted:
         name = os.fspath(script)
         rights = pledge_set(tuple(pledges), tuple(allow))
-        return _Wanted(name, self._read(name, source), self._encoded(name, arguments), rights, strict_globals)
+        text, encoded = self._read(name, source), self._encoded(name, arguments)
+        return _Wanted(name, text, encoded, rights, strict_globals, len(arguments), source is None)
 
     def _request(self, wanted: _Wanted, audit: Audit | None) -> Request:
         request = Request.of(

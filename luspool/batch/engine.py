@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..errors import LuspoolError
 from ..request import Request
 from ..scheduler.connection import HostError
 from ..scheduler.limits import Limits
@@ -29,10 +30,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a task. `outcome` is None where it was not begun, because of `withdraw`."""
+    """What became of a task. `outcome` is None where it was not begun, because of `withdraw`, and with a fault."""
 
     number: int
     outcome: Outcome | None
+    fault: LuspoolError | None = None
+    """Why it was not run to its end, where that is no doing of its own, and concerns no other task."""
 
 
 class CancelledError(HostError):

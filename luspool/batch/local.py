@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..errors import HostFailedError
+from ..audit.record import AuditLog
+from ..errors import CannotWriteError, HostFailedError
 from ..host_command import host_command, host_environment
 from ..run import DEADLINE_GRACE_SECONDS
 from ..scheduler import wire
@@ -73,6 +74,9 @@ class LocalOptions:
     """A directory, for all output, by the number of the task."""
     audits: str | None = None
     """A directory, by its absolute path, for audit logs (see `logs`)."""
+    log_of: Callable[[Task], AuditLog | None] | None = None
+    """Opens the audit log of a task, if it is to have one; instead of `audits`. If that can't be done, or the log can't
+    be written, the task has a fault, and the others go on."""
     spare_hosts: int = 0
     """So many hosts may be there beyond those that are needed for the lanes: for tasks with other rights."""
     callees: Callable[[int], Callees | None] = lambda _: NoFunctions()
@@ -83,7 +87,7 @@ class LocalOptions:
 class _Lane:
     """A host, and the task in it."""
 
-    __slots__ = ("at_first", "began", "capture", "domain", "host", "reply_fd", "task")
+    __slots__ = ("at_first", "began", "capture", "domain", "fault", "host", "reply_fd", "task")
 
     def __init__(self, host: WarmHost) -> None:
         self.host = host
@@ -91,6 +95,8 @@ class _Lane:
         """None: it has had no task yet."""
         self.task: Task | None = None
         self.capture: Capture | None = None
+        self.fault: CannotWriteError | None = None
+        """What the task is ended for, and nothing else."""
         self.began = 0.0
         """When the last task has."""
         self.reply_fd: int | None = None
@@ -252,15 +258,30 @@ class LocalEngine:
             self._done.append(Done(task.number, None))
             return
         limit = task.limits.tree.time
-        log, request = None, task.request
-        if options.audits is not None:
-            log, request = open_log(options.audits, task), replace(request, audit="enforce")
+        try:
+            log = self._open_log(task)
+        except CannotWriteError as error:
+            self._done.append(Done(task.number, None, self._fault_alone(error)))
+            return
+        request = task.request if log is None else replace(task.request, audit="enforce")
         start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, request.pack(), stays=True)
         lane.capture = Capture(task, options.output_kept, options.results, log)
         lane.task, lane.began = task, time.monotonic()
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
         lane.host.begin(start, lane.capture, seconds, CallRouter(callees, task.limits.tree.memory))
         self._watch(lane)
+
+    def _open_log(self, task: Task) -> AuditLog | None:
+        options = self._options
+        if options.log_of is not None:
+            return options.log_of(task)
+        return open_log(options.audits, task) if options.audits is not None else None
+
+    def _fault_alone(self, error: CannotWriteError) -> CannotWriteError:
+        """Of one task. Raises it where it is that of all."""
+        if self._options.log_of is None:
+            raise error
+        return error
 
     def _start(self) -> None:
         try:
@@ -306,15 +327,22 @@ class LocalEngine:
             if events & selectors.EVENT_WRITE:
                 lane.host.connection.flush()
             if events & selectors.EVENT_READ:
-                hear()
+                self._hear(lane, hear)
             if lane.host.connection.is_over and not lane.host.is_gone:
-                lane.host.lost()
+                self._hear(lane, lane.host.lost)
             self._watch(lane)
             self._look_at(lane)
         for lane in tuple(self._lanes):
             lane.host.keep_time()
             self._look_at(lane)
         return woken or (until is not None and time.monotonic() >= until)
+
+    def _hear(self, lane: _Lane, hear: Callable[[], None]) -> None:
+        try:
+            hear()
+        except CannotWriteError as error:
+            lane.fault = self._fault_alone(error)
+            lane.host.end(CancelledError(str(error)))
 
     def _look_at(self, lane: _Lane) -> None:
         """Take in the end of its task, and of its host."""
@@ -339,15 +367,19 @@ class LocalEngine:
     def _take_end(self, lane: _Lane, task: Task) -> None:
         host, capture = lane.host, lane.capture
         assert capture is not None and host.ending is not None  # noqa: S101, PT018  for the type checker
-        outcome = capture.outcome(host.ending)
+        outcome = None
+        try:
+            outcome = capture.outcome(host.ending)
+        except CannotWriteError as error:
+            lane.fault = lane.fault or self._fault_alone(error)
         self._watch(lane)  # no calls any more: their descriptor may be closed now
         for text in capture.notices:
             if text not in self._notices:
                 self._notices.add(text)
                 self._notice(text)
         capture.close()
-        lane.task = lane.capture = None
-        self._done.append(Done(task.number, outcome))
+        self._done.append(Done(task.number, outcome if lane.fault is None else None, lane.fault))
+        lane.task = lane.capture = lane.fault = None
         host.is_gone |= host.programs >= self._options.tasks_per_host or self._has_grown(lane)
 
     def _has_grown(self, lane: _Lane) -> bool:

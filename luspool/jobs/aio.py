@@ -54,6 +54,7 @@ class AsyncRuntime:
         limits: Limits | None = None,
         stdin: bytes = b"",
         strict_globals: bool = False,
+        audit: str | os.PathLike[str] | None = None,
     ) -> AsyncJob:
         """As `Runtime.submit`; reads the script's file, if it has one, at once."""
         core = self._runtime._submit(
@@ -65,6 +66,7 @@ class AsyncRuntime:
             limits=limits,
             stdin=stdin,
             strict_globals=strict_globals,
+            audit=audit,
         )
         return AsyncJob(core)
 
@@ -114,6 +116,11 @@ class AsyncJob:
     def status(self) -> JobStatus:
         """How far it is."""
         return self._core.status
+
+    @property
+    def audit(self) -> str | None:
+        """As `Job.audit`."""
+        return self._core.audit.file if self._core.audit is not None else None
 
     async def receive(self) -> codec.Value:
         """As `Job.receive`."""

@@ -27,9 +27,11 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from ..audience import RunResult
+from ..audit.record import AuditLog
 from ..batch.engine import Task
 from ..batch.outcome import Outcome
 from ..errors import (
+    CannotWriteError,
     ClosedError,
     CrashedError,
     DeadlockError,
@@ -68,6 +70,15 @@ class JobStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AuditFile:
+    """The audit log of a job."""
+
+    file: str
+    open: Callable[[], AuditLog]
+    """CannotWriteError, UsageError."""
+
+
+@dataclass(frozen=True, slots=True)
 class Functions:
     """What the scripts of a runtime may call."""
 
@@ -95,9 +106,17 @@ _ERRORS: Final[Mapping[str, type[JobError]]] = {
 class JobCore:
     """One job. Thread-safe; the methods below `the crew's side` are for its thread alone."""
 
-    def __init__(self, task: Task, pledges: PledgeSet, functions: Functions, cancel: Callable[[JobCore], None]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        pledges: PledgeSet,
+        functions: Functions,
+        cancel: Callable[[JobCore], None],
+        audit: AuditFile | None = None,
+    ) -> None:
         """`cancel` has the crew end it, soon."""
         self.task = task
+        self.audit = audit
         self.changed = threading.Condition()
         self.status = JobStatus.QUEUED
         """Written under the lock."""
@@ -278,6 +297,13 @@ class JobCore:
             self.status = JobStatus.RUNNING
             self._settle()
         return True
+
+    def open_log(self) -> AuditLog | None:
+        """Its audit log, if it has one. CannotWriteError."""
+        try:
+            return None if self.audit is None else self.audit.open()
+        except UsageError as error:  # as the one who submits can't be told any more
+            raise CannotWriteError(str(error)) from error
 
     def fileno(self) -> int | None:
         """See `scheduler.callees.Callees`, also for the next two."""

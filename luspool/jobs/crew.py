@@ -32,6 +32,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from ..audit.record import AuditLog
+from ..batch.engine import Task
 from ..batch.local import LocalEngine, LocalOptions
 from ..batch.outcome import Outcome
 from ..errors import ClosedError, HostFailedError, LuspoolError
@@ -50,8 +52,8 @@ class Crew:
     """Runs jobs. Thread-safe."""
 
     def __init__(self, options: LocalOptions) -> None:
-        """How, but for the `callees`, which are the jobs."""
-        self._options = replace(options, callees=self._start_job)
+        """How, but for the `callees`, which are the jobs, and their logs."""
+        self._options = replace(options, callees=self._start_job, log_of=self._open_log)
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         """Written under the lock."""
@@ -185,7 +187,8 @@ class Crew:
             job = self._next()
         for done in self._engine.wait(None):
             # What was not begun has been ended by who did not want it any more.
-            self._end(self._in_hand.pop(done.number), done.outcome or ClosedError("this job was not begun"))
+            end = done.fault or done.outcome or ClosedError("this job was not begun")
+            self._end(self._in_hand.pop(done.number), end)
 
     def _wait_for_news(self) -> None:
         poll = select.poll()
@@ -207,6 +210,9 @@ class Crew:
     def _start_job(self, number: int) -> Callees | None:
         job = self._in_hand[number]
         return job if job.start() else None
+
+    def _open_log(self, task: Task) -> AuditLog | None:
+        return self._in_hand[task.number].open_log()
 
     def _end(self, job: JobCore, outcome: Outcome | LuspoolError) -> None:
         pool = job.end(outcome)

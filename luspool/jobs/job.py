@@ -53,6 +53,11 @@ class Job:
         """How far it is."""
         return self._core.status
 
+    @property
+    def audit(self) -> str | None:
+        """The path of its audit log, if it is to have one: complete once the job has ended."""
+        return self._core.audit.file if self._core.audit is not None else None
+
     def receive(self, timeout: float | None = None) -> codec.Value:
         """The next value that the script has sent by `worker.message`. Each arrives once, in order.
 
