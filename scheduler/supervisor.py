@@ -215,10 +215,11 @@ class Supervisor:
         self._pass_on(hosts.read_events(talking))
         for host in hosts.connections:
             if hosts.ended is None and (host.process.pidfd in ready or host.is_over):
-                self._pass_on(hosts.lost(host, self._reap(host)))
-                self._calls.gone(host)
-                if self._traced is not None:
+                exit_status = self._reap(host)
+                if self._traced is not None:  # before anybody can do anything because of it
                     self._traced.died(host.process.pid)
+                self._pass_on(hosts.lost(host, exit_status))
+                self._calls.gone(host)
         if self._input_fd in ready and hosts.ended is None:
             hosts.input_arrived(self._listener.read_input())
         if hosts.ended is None:
