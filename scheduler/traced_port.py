@@ -45,9 +45,9 @@ class TracedPort(StatePort):
         return child
 
     def message(self, payload: bytes) -> int | None:
-        at = time.monotonic_ns()
+        at, parent = time.monotonic_ns(), self._state.parent
         room = super().message(payload)
-        if room is not None and self._state.parent is not None:
+        if room is not None and parent is not None:  # even if all that waited for this one has ended by now
             self._told_parent += 1
             self._note(Kind.TOLD_PARENT, at, self._state.id, self._told_parent)
         return room and 0

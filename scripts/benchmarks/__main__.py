@@ -65,7 +65,7 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     What is shown is what one operation costs: the median, the least and the greatest. In each round everybody has a
     turn, and is compared with the others of that round. Who is not installed is left out.
     """
-    taking_part = Peers(dict(map(_peer, peers)))
+    taking_part = Peers(dict(map(_peer, peers)), is_smoke=smoke)
     works = {name: make(taking_part) for name, make in GROUPS.items() if not groups or name in groups}
     for executable, install in taking_part.missing.items():
         click.echo(f"left out: {executable} is not installed ({install})", err=True)

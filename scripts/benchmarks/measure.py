@@ -112,12 +112,14 @@ class Slope:
     def __call__(self) -> float:
         if self.many == 0:
             self.many = self._enough()
+        if self.many == self.first:
+            return self._cost(self.first)
         few, many = self._cost(self.first), self._cost(self.many)
         return (many - few) / (self.many - self.first) / self.per
 
     def shorten(self) -> None:
-        """Do next to nothing from now on: what comes out says nothing."""
-        self.first, self.many = 1, 2
+        """Do next to nothing from now on, and once: what comes out says nothing."""
+        self.first = self.many = 1
 
     def _cost(self, number: int) -> float:
         return float(getattr(cost_of(self._numbered(number), self.folder), self.of))

@@ -45,6 +45,8 @@ class Peers:
 
     added: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By name: a command that runs the Lus file that comes behind it."""
+    is_smoke: bool = False
+    """Next to nothing is to be done."""
     missing: dict[str, str] = field(default_factory=dict)
     """By executable: how to install what was not found. Filled while works are made."""
 
@@ -235,12 +237,13 @@ def scaling(peers: Peers) -> list[Work]:
 
 def fairness(peers: Peers) -> list[Work]:
     """An echo beside four endless loops on two threads: how long a message takes there and back."""
-    ours = (sys.executable, str(HERE.parent / "bench-fairness"), "--json", "1000")
+    trips = "3" if peers.is_smoke else "1000"
+    ours = (sys.executable, str(HERE.parent / "bench-fairness"), "--json", trips)
     works = []
     for key in ("p50", "p99", "p99.9"):
         contenders = [
             Contender(OURS, Printed(ours, key)),
-            *peers.installed(*_ERLANG, lambda key=key: Printed((*_erlang("+S", "2"), "latency", "1000", "4"), key)),
+            *peers.installed(*_ERLANG, lambda key=key: Printed((*_erlang("+S", "2"), "latency", trips, "4"), key)),
         ]
         works.append(Work(f"beside loops, {key}", contenders, [Goal(OURS, most=0.05)] if key == "p99" else []))
     return works
@@ -257,15 +260,15 @@ def start(peers: Peers) -> list[Work]:
     return [Work("hello", contenders, [Goal(OURS, "python -c pass", 0.2)])]
 
 
-def costs(_: Peers) -> list[Work]:
+def costs(peers: Peers) -> list[Work]:
     """What luspool's own services cost a program."""
     files = temporary_folder()
     for number in range(1, 10_001):
         Path(files, str(number)).touch()
     opens = ("-P", f"fs:read={files}", "opens.lus", files)
     log = str(Path(temporary_folder(), "audit.jsonl"))
-    loop = ("loop.lua", "500")
-    talk = ("one_way.lus", "50000", "table")
+    loop = ("loop.lua", "1" if peers.is_smoke else "500")
+    talk = ("one_way.lus", "1" if peers.is_smoke else "50000", "table")
 
     def of(name: str, program: Sequence[str], most: float, **ways: Sequence[str]) -> Work:
         """`ways` are flags by name, the first of them without what is to cost no more than `most` times as much."""
@@ -294,10 +297,11 @@ def costs(_: Peers) -> list[Work]:
 def batch(peers: Peers) -> list[Work]:
     """Small scripts: what one takes, of many."""
     folder = temporary_folder()
-    make(Path(folder, "few"), _SCRIPTS, 0)
+    scripts = 3 if peers.is_smoke else 300
+    make(Path(folder, "few"), scripts, 0)
 
     def contender(*words: str) -> Command:
-        return Command(words, folder, per=_SCRIPTS)
+        return Command(words, folder, per=scripts)
 
     jobs = str(len(os.sched_getaffinity(0)))
     ours = (LUSPOOL, "batch", "run", "few", "-j", jobs, "-q", "--cpu", "100ms", "--memory", "1M")
@@ -319,10 +323,7 @@ def batch(peers: Peers) -> list[Work]:
         Contender("luspool, a host each", contender(*ours, "--isolate")),
         *others,
     ]
-    return [Work(f"a script of {_SCRIPTS}", contenders, [Goal("luspool, warm", "xargs, bwrap, lua5.4", 5)])]
-
-
-_SCRIPTS: Final = 300
+    return [Work(f"a script of {scripts}", contenders, [Goal("luspool, warm", "xargs, bwrap, lua5.4", 5)])]
 
 
 def growth(peers: Peers) -> list[Work]:
@@ -336,7 +337,7 @@ def growth(peers: Peers) -> list[Work]:
         ]
         name = f"one way, strings of {size:,} bytes"
         works.append(Work(name, contenders, series="the size of messages", amount=size))
-    for live in (10, 100, 1_000, 10_000):
+    for live in (10, 100) if peers.is_smoke else (10, 100, 1_000, 10_000):
         contenders = [
             Contender(OURS, luspool("create.lus", NUMBER, str(live))),
             *peers.lus("create.lus", NUMBER, str(live)),

@@ -34,6 +34,8 @@ print("then " .. worker.receive(worker.create("other.lus")))
 """
 OTHER = "worker.message('another worker')"
 BIG = "('x'):rep(16000000)"
+# Nine messages, each of which goes by itself: inside of a callback of gsub none may wait for others.
+ONE_BY_ONE = "local i = 0 ;('x'):rep(9):gsub('.', function() i = i + 1 worker.message(i) end)"
 ECHO = "worker.message('begun') worker.message(worker.peek()) worker.message(worker.peek())"
 
 
@@ -109,21 +111,21 @@ CELLS = (
         "sending, before the message is written",
         CRASHED,
         "before(spread_dispatcher.SpreadPort, 'message', nth(4))",
-        "for i = 1, 9 do worker.message(i) end",
+        ONE_BY_ONE,
         ("got 1", "got 2", "got 3", "error"),
     ),
     Cell(
         "sending, before the message is published",
         CRASHED,
         "after(port.StatePort, 'message', nth(4))",
-        "for i = 1, 9 do worker.message(i) end",
+        ONE_BY_ONE,
         ("got 1", "got 2", "got 3", "error"),
     ),
     Cell(
         "sending, after the message is published",
         CRASHED,
         "after(spread_dispatcher.SpreadPort, 'message', nth(4))",
-        "for i = 1, 9 do worker.message(i) end",
+        ONE_BY_ONE,
         ("got 1", "got 2", "got 3", "got 4", "error"),
     ),
     Cell(

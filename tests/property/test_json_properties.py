@@ -7,7 +7,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from .library_probes import LibraryError, StateCalls
@@ -51,6 +51,14 @@ def as_lua_sees_it(value):
     if isinstance(value, dict):
         return {key: as_lua_sees_it(item) for key, item in value.items() if item is not None}
     return value
+
+
+def is_mostly_holes(value):
+    """Whether there is an array in it that is written as an object, as more than half of it is not there."""
+    if not isinstance(value, dict):
+        return isinstance(value, list) and any(map(is_mostly_holes, value))
+    numbers = all(isinstance(key, int) for key in value)
+    return bool(value) and ((numbers and max(value) > 2 * len(value)) or any(map(is_mostly_holes, value.values())))
 
 
 def exactly(value):
@@ -156,6 +164,7 @@ def test_any_bytes_are_a_value_or_an_error_with_a_position(call, data):
 @given(values | repetitive)
 def test_what_is_written_is_read_back_by_both(call, value):
     plain = as_lua_sees_it(value)
+    assume(not is_mostly_holes(plain))
     written = call("tojson", plain)
     assert exactly(call("fromjson", written)) == exactly(plain)
     assert exactly(as_lua_sees_it(in_python(written))) == exactly(plain)

@@ -263,7 +263,7 @@ def test_what_is_free_is_not_guarded():
 
 
 def test_modules_are_looked_for_where_the_library_does():
-    text = (ROOT / "sandbox/lua/load.lua").read_text()
+    text = (ROOT / "sandbox/lua/load.lua").read_text(encoding="utf-8")
     assert f'path = "{";".join(MODULE_PATH)}"' in text
     loaded = {name.removeprefix("package.loaded.") for name in reachable() if name.startswith("package.loaded.")}
     assert {name for name in loaded if "." not in name} <= BUILT_IN_MODULES
