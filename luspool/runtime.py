@@ -233,32 +233,6 @@ class Runtime:
 
         UsageError, CannotLoadError, NotFoundError: the call is wrong. ClosedError. HostFailedError: there is no thread.
         """
-        core = self._submit(
-            script,
-            *arguments,
-            source=source,
-            pledges=pledges,
-            allow=allow,
-            limits=limits,
-            stdin=stdin,
-            strict_globals=strict_globals,
-            audit=audit,
-        )
-        return Job(core)
-
-    def _submit(  # noqa: PLR0913  see `submit`
-        self,
-        script: str | os.PathLike[str],
-        *arguments: codec.Value,
-        source: str | bytes | None = None,
-        pledges: Iterable[str] = (),
-        allow: Iterable[str] = (),
-        limits: Limits | None = None,
-        stdin: bytes = b"",
-        strict_globals: bool = False,
-        audit: str | os.PathLike[str] | None = None,
-    ) -> JobCore:
-        """For all faces of jobs."""
         self._refuse_if_closed()
         if self._hosts > 1:
             raise UsageError("a job has one process; for one script on several, use Runtime.run")
@@ -275,7 +249,7 @@ class Runtime:
             log = AuditFile(file, lambda: _open_log(file, wanted))
         job = JobCore(task, wanted.pledges, functions, self._crew.cancel, log)
         self._crew.submit(job)
-        return job
+        return Job(job)
 
     def _wanted(  # noqa: PLR0913  what a caller may say
         self,

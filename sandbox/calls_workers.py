@@ -48,10 +48,6 @@ def _send(door: Door, child: StateId, payload: bytes) -> int | None:
     return room
 
 
-def _send_gathered(door: Door) -> None:
-    door.send_gathered()
-
-
 def _receive(door: Door, *children: StateId) -> Scalar:
     """None: wait. 1: an error; its value is DELIVERY 0. For one worker: its message, or True when it is dead and
     empty. For several: 2, and DELIVERY 1, 2… are the items."""
@@ -151,7 +147,6 @@ WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.MESSAGE: _message,
     Operation.PEEK: _peek,
     Operation.SEND: _send,
-    Operation.SEND_GATHERED: _send_gathered,
     Operation.RECEIVE: _receive,
     Operation.DELIVERY: _delivery,
     Operation.STATUS: _status,

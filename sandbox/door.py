@@ -227,6 +227,7 @@ _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.FAILED: Door.failed,
     Operation.EXIT: _exit,
     Operation.ASKING: _asking,
+    Operation.SEND_GATHERED: Door.send_gathered,
     **WORKER_CALLS,
     **CODE_CALLS,
     **FILE_CALLS,

@@ -57,7 +57,7 @@ class AsyncRuntime:
         audit: str | os.PathLike[str] | None = None,
     ) -> AsyncJob:
         """As `Runtime.submit`; reads the script's file, if it has one, at once."""
-        core = self._runtime._submit(
+        job = self._runtime.submit(
             script,
             *arguments,
             source=source,
@@ -68,7 +68,7 @@ class AsyncRuntime:
             strict_globals=strict_globals,
             audit=audit,
         )
-        return AsyncJob(core)
+        return AsyncJob(job._core)
 
     async def run(self, script: str | os.PathLike[str], *arguments: codec.Value, **options: Any) -> RunResult:  # noqa: ANN401
         """`submit` it, drop what it sends, and give its `result`. Cancelled, it cancels the job."""

@@ -63,13 +63,13 @@ class ScriptExecutor(Executor):
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            core = self._runtime._submit(
+            job = self._runtime.submit(
                 script, *arguments, source=source, pledges=self._pledges, allow=self._allow, limits=self._limits
             )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="luspool-futures", daemon=True)
                 self._thread.start()
-            future = _JobFuture(core, self._changed)
+            future = _JobFuture(job._core, self._changed)
             self._futures.add(future)
         future.watch()
         return future

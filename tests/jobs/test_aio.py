@@ -143,7 +143,7 @@ def test_closing_wakes_who_waits(arun):
 def test_a_loop_that_is_closed_is_no_obstacle():
     """A job goes on when the loop of who waited for it is gone."""
     with luspool.Runtime(jobs=1) as runtime:
-        core = runtime._submit("main.lus", source="worker.message(worker.peek())")
+        core = runtime.submit("main.lus", source="worker.message(worker.peek())")._core
         job = luspool.AsyncJob(core)
 
         async def begin_to_wait():
