@@ -37,13 +37,16 @@ end
 
 -- A finaliser runs when the collector likes, also while the state is being closed, where nothing can stop it. Lua looks
 -- for the field only here, so refusing it here is complete. The rest is what Lua checks, said at the script's position.
-function base.setmetatable(t, ...)
-  local metatable = (...)
-  if type(t) ~= "table" then parts.support.bad_argument(1, "setmetatable", "table", t) end
-  if metatable ~= nil or select("#", ...) == 0 then
+function base.setmetatable(...)
+  local t, metatable = ...
+  if type(t) ~= "table" then
+    local support = parts.support
+    support.bad_argument(1, "setmetatable", "table", support.argument(1, ...))
+  end
+  if metatable ~= nil or select("#", ...) == 1 then
     if type(metatable) ~= "table" then
       local support = parts.support
-      support.bad_argument(2, "setmetatable", "nil or table", support.argument(1, ...))
+      support.bad_argument(2, "setmetatable", "nil or table", support.argument(2, ...))
     end
     if rawget(metatable, "__gc") ~= nil then
       error("__gc metamethods do not exist in the sandbox (use a to-be-closed variable)", 2)

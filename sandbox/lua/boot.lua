@@ -153,10 +153,13 @@ for name in raw.string_gmatch(waiting, "%a+") do
 end
 
 -- Nothing of the script's refers to the born globals and library files; dropped, they can't be of use to anybody who
--- gets at them, and they take no room.
+-- gets at them, and they take no room. The table of what is loaded gets the script's own libraries instead: in it Lua looks
+-- for the name of a function that C has called, such as `string.byte` in `pcall(string.byte)`, to say it in an error.
 local registry = debug.getregistry()
+raw.loaded = registry._LOADED
 registry._IO_input, registry._IO_output, registry._PRELOAD = nil
-for name in next, born.package.loaded do born.package.loaded[name] = nil end
+for name in next, raw.loaded do raw.loaded[name] = environment[name] end
+for _, name in next, { "fs", "host", "vector", "worker" } do raw.loaded[name] = environment[name] end
 for name in next, born do born[name] = nil end
 registry, core = nil
 

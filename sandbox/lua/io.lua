@@ -5,7 +5,8 @@ local support = parts.support
 local type, error, select, tonumber, setmetatable = raw.type, raw.error, raw.select, raw.tonumber, raw.setmetatable
 local string_sub, string_match, string_format = raw.string_sub, raw.string_match, raw.string_format
 local table_unpack = raw.table_unpack
-local check_string, bad_argument, wait = support.check_string, support.bad_argument, coroutines.wait
+local check_string, bad_argument, complain = support.check_string, support.bad_argument, support.complain
+local wait = coroutines.wait
 
 local EMFILE <const> = 24
 local BUFFER <const> = 1 << 20  -- bytes; more than the host holds back
@@ -250,7 +251,7 @@ function io.open(...)
   local path, mode = ...
   path = check_string(1, "open", support.argument(1, ...))
   mode = mode == nil and "r" or check_string(2, "open", mode)
-  if not raw.string_match(mode, "^[rwa]%+?b?$") then error("bad argument #2 to 'open' (invalid mode)", 2) end
+  if not raw.string_match(mode, "^[rwa]%+?b?$") then complain("bad argument #2 to 'open' (invalid mode)", 3) end
   return open(path, mode)
 end
 
@@ -337,7 +338,7 @@ function io.write(...) return write(default_output, default_number(default_outpu
 --- Errors: none.
 --- Pledge: none.
 function io.type(...)
-  if select("#", ...) == 0 then error("bad argument #1 to 'type' (value expected)", 2) end
+  if select("#", ...) == 0 then complain("bad argument #1 to 'type' (value expected)", 3) end
   if (...) == nil then return nil end
   local number = numbers[(...)]
   if number then return "file" end

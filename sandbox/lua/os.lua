@@ -101,7 +101,7 @@ function library.setlocale(locale, category)
   if locale ~= nil then locale = check_string(1, "setlocale", locale) end
   category = category == nil and "all" or check_string(2, "setlocale", category)
   if not raw.string_find(CATEGORIES, " " .. category .. " ", 1, true) then
-    error("bad argument #2 to 'setlocale' (invalid option '" .. category .. "')", 2)
+    support.complain("bad argument #2 to 'setlocale' (invalid option '" .. category .. "')", 3)
   end
   if locale == nil or locale == "C" or locale == "POSIX" or locale == "" then return "C" end
   return nil

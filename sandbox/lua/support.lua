@@ -4,6 +4,7 @@ local error, type, position, getinfo = raw.error, raw.type, coroutines.position,
 local type_names, sealed, public_type = raw.type_names, raw.sealed, raw.public_type
 local math_tointeger, tonumber, select = raw.math_tointeger, raw.tonumber, raw.select
 local getmetatable, rawget, rawequal = raw.getmetatable, raw.rawget, raw.rawequal
+local next, string_gsub = raw.next, raw.string_gsub
 
 --- Raises `text` with the script's position before it, also where the library function was called by Lua's own `pcall`.
 local function raise(text)
@@ -13,11 +14,24 @@ end
 -- Functions that a global of the environment calls last thing, so that their being a tail call says nothing of the script.
 local behind_global = {}
 
+--- The name by which Lua's messages call a function that was called by C: where the script's libraries have it.
+local function qualified(func, name)
+  for library, functions in next, raw.loaded do
+    if functions ~= raw.loaded._G and rawequal(rawget(functions, name), func) then return library .. "." .. name end
+  end
+  return name
+end
+
 --- As `error`, for the caller of a library function. Where that was a tail call (as in `catch f()`), the frame of the
 --- caller is gone: the position is then that of the script's nearest one.
 local function complain(text, level)
-  local info = getinfo(level - 1, "tf")
+  local info = getinfo(level - 1, "tfn")
   if info.istailcall and not behind_global[info.func] then return raise(text) end
+  if not info.name then
+    text = string_gsub(text, "^(bad argument #%d+ to ')([^']*)", function(before, name)
+      return before .. qualified(info.func, name)
+    end)
+  end
   error(text, level)
 end
 

@@ -88,7 +88,7 @@ end
 --- Pledge: none.
 function worker.send(handle, ...)
   local id = check_handle(1, "send", handle)
-  if select("#", ...) == 0 then error("bad argument #2 to 'send' (value expected)", 2) end
+  if select("#", ...) == 0 then support.complain("bad argument #2 to 'send' (value expected)", 3) end
   local payload, problem, is_too_large = encode_one("message", (...))
   if not payload then support.cannot_send(problem, is_too_large) end
   local posted = post(id, payload, id == last_id and room or 0)
@@ -125,10 +125,10 @@ function worker.limit(limits)
   for name, amount in next, limits do
     local kind = math_type(amount) or type(amount)
     if type(name) ~= "string" then
-      error("bad argument #1 to 'limit' (names of limits expected as keys, got a " .. type(name) .. ")", 2)
+      support.complain("bad argument #1 to 'limit' (names of limits expected as keys, got a " .. type(name) .. ")", 3)
     end
     if kind ~= "string" and kind ~= "integer" and kind ~= "float" then
-      error("bad argument #1 to 'limit' (number or string expected in field '" .. name .. "', got " .. kind .. ")", 2)
+      support.complain("bad argument #1 to 'limit' (number or string expected in field '" .. name .. "', got " .. kind .. ")", 3)
     end
     if door(LIMIT, name, amount) == false then support.fail() end
   end

@@ -267,13 +267,9 @@ static struct thread *stepping(lua_State *L) {
     return self;
 }
 
-static lua_State *check_coroutine(lua_State *L, const char *function) {
+static lua_State *check_coroutine(lua_State *L) {
     lua_State *co = lua_tothread(L, 1);
-    if (co == NULL) {
-        int type = lua_type(L, 1);
-        luaL_error(L, "bad argument #1 to '%s' (thread expected, got %s)", function,
-                   type == -1 ? "no value" : lua_typename(L, type));
-    }
+    if (co == NULL) luaL_typeerror(L, 1, "thread");
     return co;
 }
 
@@ -342,7 +338,7 @@ static int resume_more(lua_State *L, int status, lua_KContext unused) {
 }
 
 static int co_resume(lua_State *L) {
-    check_coroutine(L, "resume");
+    check_coroutine(L);
     return resume_with(L, lua_gettop(L) - 1);
 }
 
@@ -390,11 +386,7 @@ static int wrap_call(lua_State *L) {
 }
 
 static int co_wrap(lua_State *L) {
-    if (lua_type(L, 1) != LUA_TFUNCTION) {
-        int type = lua_type(L, 1);
-        return luaL_error(L, "bad argument #1 to 'wrap' (function expected, got %s)",
-                          type == -1 ? "no value" : lua_typename(L, type));
-    }
+    if (lua_type(L, 1) != LUA_TFUNCTION) return luaL_typeerror(L, 1, "function");
     lua_State *co = lua_newthread(L);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
@@ -408,7 +400,7 @@ static int co_yield(lua_State *L) {
 }
 
 static int co_close(lua_State *L) {
-    lua_State *co = lua_gettop(L) == 0 ? L : check_coroutine(L, "close");
+    lua_State *co = lua_gettop(L) == 0 ? L : check_coroutine(L);
     lua_Debug function;
     if (co == stepping(L)->state->main) return luaL_error(L, "cannot close the main coroutine");
     if (co != L && lua_status(co) == LUA_OK && lua_getstack(co, 0, &function))
