@@ -134,6 +134,6 @@ ATTACKS = [
     Attack(
         "`os.exit` with a wrong status",
         "return pcall(os.exit, {})",
-        "false bad argument #1 to 'exit' (number expected, got table)",
+        "false bad argument #1 to 'os.exit' (number expected, got table)",
     ),
 ]

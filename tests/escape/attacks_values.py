@@ -43,7 +43,7 @@ ATTACKS = [
     Attack(
         "`__name` and `__metatable` of a worker",
         TRAPS + "return pcall(worker.status, trapped)",
-        "false bad argument #1 to 'status' (worker expected, got worker handle)",
+        "false bad argument #1 to 'worker.status' (worker expected, got worker handle)",
     ),
     Attack(
         "a handle's metatable on a table",

@@ -169,7 +169,7 @@ def test_a_lost_handle_found_in_a_weak_table_is_good_for_nothing(lus):
     )
     assert not isinstance(script.end(), Failure)
     assert script.port.released == [2]
-    assert script.port.lines == ["bad argument #1 to 'receive' (worker expected, got userdata)"]
+    assert script.port.lines == ["bad argument #1 to 'worker.receive' (worker expected, got userdata)"]
 
 
 def test_handles_are_released_however_many_are_lost(lus):
