@@ -42,7 +42,8 @@ APART = {
 
 if preemption.mechanism().library is None:
     APART |= dict.fromkeys(
-        ["error", "pcall", "xpcall"], "portable.lua has its own, which say a wrong argument less well"
+        ["coroutine.resume", "coroutine.wrap", "error", "pcall", "xpcall"],
+        "written in Lua, which says a wrong argument less well",
     )
 
 VALUES = """
