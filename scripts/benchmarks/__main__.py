@@ -12,7 +12,8 @@ import figures
 from measure import FailedError, Result, Slope, Work, measure
 from works import GROUPS, Peers
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, FRONT_PAGE = ROOT / "docs" / "performance.md", ROOT / "README.md"
 BEGIN, END = "<!-- bench: written by scripts/bench --write -->\n", "<!-- end of bench -->\n"
 
 
@@ -30,6 +31,12 @@ def _shorten(work: Work) -> None:
             contender.sample.shorten()
 
 
+def _write(page: Path, text: str) -> None:
+    """Put it where the page has it."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("groups", metavar="[GROUP]...", nargs=-1, type=click.Choice(list(GROUPS)))
 @click.option("--rounds", metavar="N", default=7, show_default=True, type=click.IntRange(1), help="Samples of each.")
@@ -37,7 +44,7 @@ def _shorten(work: Work) -> None:
 @click.option("--peer", "peers", metavar="NAME=COMMAND", multiple=True, help="One more that runs the Lus programs.")
 @click.option("--smoke", is_flag=True, help="Only see whether everything runs: the figures are worth nothing.")
 @click.option("--only", metavar="TEXT", default="", help="Only works whose name has this in it.")
-@click.option("--write", is_flag=True, help="Write tables into docs/performance.md and pictures beside it.")
+@click.option("--write", is_flag=True, help="Write tables into docs/performance.md, and pictures.")
 def main(  # noqa: PLR0913, PLR0917  the options of a command
     groups: tuple[str, ...],
     rounds: int,
@@ -88,10 +95,10 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     else:
         click.echo(", ".join(f"{name} {version}" for name, version in figures.versions().items()))
     if write:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}{figures.page(results, rounds)}{END}{rest.split(END)[1]}", encoding="utf-8")
+        _write(PAGE, figures.page(results, rounds))
         for name, of_group in results.items():
             figures.draw(name, of_group, PAGE.parent)
+        _write(FRONT_PAGE, figures.front_page(results, rounds, PAGE.parent / "bench.png"))
     if any(result.failures for of_group in results.values() for result in of_group):
         raise click.ClickException("not everybody could be measured; see above")
 

@@ -80,6 +80,25 @@ def page(groups: Mapping[str, Sequence[Result]], rounds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def front_page(groups: Mapping[str, Sequence[Result]], rounds: int, picture: Path) -> str:
+    """For README.md: draws the picture of how many times as good as its peers luspool is, and shows it."""
+    compared = [
+        (
+            f"{result.work.name}{goal.ours.removeprefix('luspool')}: {goal.peer}",
+            result.times_as_good(goal.ours, goal.peer),
+        )
+        for results in groups.values()
+        for result in results
+        for goal in result.work.goals
+        if goal.ours.startswith("luspool") and goal.peer is not None and result.figure(goal) is not None
+    ]
+    if not compared:
+        return ""
+    _draw_comparison(compared, picture)
+    text = f"How many times as fast luspool is: the median of {rounds} rounds, with the least and the greatest"
+    return f"![{text}](docs/{picture.name})\n\n{text}.\n"
+
+
 def _marks(result: Result, ours: str) -> str:
     """What `ours` is to reach in this work, and what it did."""
     marks = []
@@ -134,11 +153,7 @@ _STEPS = {
 
 def amount(value: float, unit: str) -> str:
     """With a unit that makes it a number that can be read."""
-    steps = (
-        (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
-        if unit == "s"
-        else (("MB", 1e6), ("KB", 1e3), ("B", 1.0))
-    )
+    steps = _STEPS[unit]
     name, step = next((one for one in steps if abs(value) >= one[1]), steps[-1])
     return f"{value / step:.3g} {name}"
 
@@ -173,12 +188,7 @@ def _result(result: Result) -> dict[str, Any]:
 def draw(name: str, results: Sequence[Result], folder: Path) -> None:
     """A picture of a group, as PNG and SVG: a chart for each work, with a bar for each contender and a line from the
     least to the greatest."""
-    import matplotlib as mpl  # noqa: PLC0415  takes a second, and is not there for who draws nothing
-
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "luspool"  # the same picture has the same bytes
-    from matplotlib import pyplot  # noqa: PLC0415
-
+    pyplot = _pyplot()
     shown = [result for result in results if result.samples]
     heights = [0.6 + 0.32 * len(result.samples) for result in shown]
     figure, axes = pyplot.subplots(
@@ -192,23 +202,62 @@ def draw(name: str, results: Sequence[Result], folder: Path) -> None:
     pyplot.close(figure)
 
 
+def _draw_comparison(compared: Sequence[tuple[str, Sequence[float]]], picture: Path) -> None:
+    pyplot = _pyplot()
+    figure, chart = pyplot.subplots(figsize=(8, 0.6 + 0.3 * len(compared)), layout="constrained")
+    names = [name for name, _ in compared]
+    medians = [statistics.median(times) for _, times in compared]
+    _bars(chart, names, [times for _, times in compared], [_OURS_COLOUR] * len(names), left=1)
+    chart.set_xscale("log")
+    chart.axvline(1, color="#555", linewidth=0.8)
+    chart.set_title("how many times as fast as …: more is better", fontsize=9, loc="left")
+    chart.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    chart.xaxis.set_minor_formatter(lambda *_: "")
+    _finish(chart, [f"{median:.3g}" for median in medians], [max(1.0, median) for median in medians])
+    figure.savefig(picture, dpi=110)
+    pyplot.close(figure)
+
+
+def _pyplot() -> Any:  # noqa: ANN401  a module
+    import matplotlib as mpl  # noqa: PLC0415  takes a second, and is not there for who draws nothing
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "luspool"  # the same picture has the same bytes
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    return pyplot
+
+
 def _chart(chart: Axes, result: Result) -> None:
     work: Work = result.work
     names = list(result.samples)
     medians = [statistics.median(result.samples[name]) for name in names]
-    below = [median - min(result.samples[name]) for median, name in zip(medians, names, strict=True)]
-    above = [max(result.samples[name]) - median for median, name in zip(medians, names, strict=True)]
     colours = [_OURS_COLOUR if name.startswith("luspool") else _PEER_COLOUR for name in names]
-    chart.barh(names, medians, xerr=(below, above), color=colours, ecolor="#555", height=0.65)
-    chart.invert_yaxis()
+    _bars(chart, names, [result.samples[name] for name in names], colours)
     chart.set_title(f"{work.name}: less is better", fontsize=9, loc="left")
     is_wide = max(medians) > 20 * min(medians) > 0
     if is_wide:
         chart.set_xscale("log")
     chart.xaxis.set_major_formatter(lambda value, _: amount(value, work.unit))
+    _finish(chart, [amount(median, work.unit) for median in medians], medians)
+
+
+def _bars(
+    chart: Axes, names: Sequence[str], samples: Sequence[Sequence[float]], colours: Sequence[str], left: float = 0
+) -> None:
+    """A bar for each, from `left` to the median of its samples, and a line from the least to the greatest."""
+    medians = [statistics.median(one) for one in samples]
+    below = [median - min(one) for median, one in zip(medians, samples, strict=True)]
+    above = [max(one) - median for median, one in zip(medians, samples, strict=True)]
+    widths = [median - left for median in medians]
+    chart.barh(range(len(names)), widths, left=left, xerr=(below, above), color=colours, ecolor="#555", height=0.65)
+    chart.set_yticks(range(len(names)), names)
+    chart.invert_yaxis()
+
+
+def _finish(chart: Axes, labels: Sequence[str], places: Sequence[float]) -> None:
+    """The labels of the bars, which end at these places, and less ink."""
     chart.tick_params(labelsize=8)
     chart.spines[["top", "right"]].set_visible(False)
-    for number, median in enumerate(medians):
-        chart.annotate(
-            amount(median, work.unit), (median, number), (4, 0), textcoords="offset points", va="bottom", fontsize=7
-        )
+    for number, (label, place) in enumerate(zip(labels, places, strict=True)):
+        chart.annotate(label, (place, number), (4, 0), textcoords="offset points", va="bottom", fontsize=7)
