@@ -1,4 +1,4 @@
-"""Reports: the same run as tables, as JSON and as a page. How the page looks is for tests/cli/test_audit_page.py."""
+"""Reports: the same run as tables, as JSON and as a page. How that looks is for tests/cli/test_cli_audit_page.py."""
 
 from __future__ import annotations
 
