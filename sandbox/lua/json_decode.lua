@@ -26,8 +26,8 @@ local MAX_DEPTH <const> = 1000
 local NOWHERE <const> = 0x7fffffffffffffff
 
 local SPACE <const>, NEWLINE <const>, RETURN <const>, TAB <const> = 32, 10, 13, 9
-local QUOTE <const>, COMMA <const>, COLON <const>, BACKSLASH <const> = 34, 44, 58, 92
-local MINUS <const>, DOT <const>, ZERO <const>, NINE <const>, SMALL_E <const>, SMALL_U <const> = 45, 46, 48, 57, 101, 117
+local QUOTE <const>, COMMA <const>, COLON <const> = 34, 44, 58
+local MINUS <const>, DOT <const>, ZERO <const>, NINE <const>, SMALL_E <const> = 45, 46, 48, 57, 101
 local OPEN <const>, CLOSE <const>, OPEN_ARRAY <const>, CLOSE_ARRAY <const> = 123, 125, 91, 93
 
 local SKIP <const> = "^[ \n\r\t]*()"

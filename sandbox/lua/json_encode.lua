@@ -7,7 +7,7 @@
 local raw, _, coroutines, _, parts = ...
 local native = coroutines.native and coroutines.native.json()
 local type, next, getmetatable, rawget, rawequal = raw.type, raw.next, raw.getmetatable, raw.rawget, raw.rawequal
-local find, byte, sub, gsub, format = raw.string_find, raw.string_byte, raw.string_sub, raw.string_gsub, raw.string_format
+local find, byte, gsub, format = raw.string_find, raw.string_byte, raw.string_gsub, raw.string_format
 local concat, math_type, utf8_len, select = raw.table_concat, raw.math_type, raw.utf8_len, raw.select
 local special, sealed, public_type = raw.special, raw.sealed, raw.public_type
 local rawlen = raw.rawlen
