@@ -1,4 +1,4 @@
-"""Rings whose two ends lie in this process, and a watch on what they leave behind."""
+"""What lies in shared memory, rings and boards: both ends in this process, and a watch on what they leave behind."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import pytest
 from luspool.scheduler.ring import RingReader, RingWriter, create_ring
 
 
-def holdings() -> tuple[list[str], int]:
-    """Open descriptors, and mappings of ring memory."""
+def _holdings() -> tuple[list[str], int]:
+    """Open descriptors, and mappings of anonymous memory."""
     with open("/proc/self/maps", encoding="utf-8") as maps:
         return sorted(os.listdir("/proc/self/fd")), sum("memfd:" in line for line in maps)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    before = holdings()
+    before = _holdings()
     yield
-    assert holdings() == before
+    assert _holdings() == before
+
+
+@pytest.fixture
+def holdings() -> Callable[[], tuple[list[str], int]]:
+    return _holdings
 
 
 @pytest.fixture

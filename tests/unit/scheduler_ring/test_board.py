@@ -41,19 +41,6 @@ while True:
 """
 
 
-def holdings() -> tuple[list[str], int]:
-    """Open descriptors, and mappings of anonymous memory."""
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        return sorted(os.listdir("/proc/self/fd")), sum("memfd:" in line for line in maps)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    before = holdings()
-    yield
-    assert holdings() == before
-
-
 @pytest.fixture
 def ends() -> Iterator[tuple[BoardWriter, BoardReader, memoryview]]:
     """Both ends of a board, and its memory in words, as a host may write it that keeps to no rule."""
@@ -382,7 +369,7 @@ def test_a_kernel_without_the_seal_will_do_and_any_other_failure_gives_all_back(
     reader.close()
 
 
-def test_closing_gives_everything_back_and_may_be_repeated():
+def test_closing_gives_everything_back_and_may_be_repeated(holdings):
     before = holdings()
     fds = create_board()
     writer, reader = BoardWriter(fds.writer), BoardReader(fds.reader)
