@@ -1,9 +1,11 @@
-"""Scripts beside a Python program, which sends them work and gives them a function to call: `python jobs.py`
+"""Scripts beside a Python program, which sends them work and gives them a function to call: `python jobs.py` prints
 
-apples: 90
-pears: 180
-plums: no price for plums
-denied: permission "host" denied for 'price' in curious.lus at curious.lus:1: no pledge grants it
+    apples: 90
+    pears: 180
+    plums: no price for plums
+    denied: permission "host" denied for 'price' in curious.lus at curious.lus:1: no pledge grants it
+
+where the last line is of a script that may not call the function.
 """
 
 import luspool
