@@ -7,6 +7,7 @@ last line.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -16,6 +17,7 @@ from ..output_file import OutputFile, Purpose
 from ..scheduler import wire
 from .record_lines import LogHeader, LogLines
 
+_RUN: Final = re.compile("[0-9a-f]{16}")
 _PURPOSE: Final = Purpose("audit log", "--audit", "all that it does is to be recorded")
 
 
@@ -79,3 +81,8 @@ class AuditLog:
 def new_run() -> str:
     """A name for a run, which no other has."""
     return os.urandom(8).hex()
+
+
+def is_run(name: str) -> bool:
+    """Whether `new_run` could have given it."""
+    return _RUN.fullmatch(name) is not None

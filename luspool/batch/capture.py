@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..audience import Audience
-from ..audit.record import AuditLog
 from ..errors import UsageError
 from ..run import no_record
 from ..scheduler import wire
 from ..scheduler.connection import HostProtocolError
 from ..scheduler.warm import Ending, OverdueError
 from .engine import CancelledError, Task
+from .logs import TaskLog
 from .outcome import FAILURE_MOST, Outcome, Source, Status, status_of
 from .results import ResultFiles
 
@@ -17,7 +17,7 @@ from .results import ResultFiles
 class Capture(Audience):
     """Listens to the program of a task, and makes an `Outcome` of it."""
 
-    def __init__(self, task: Task, cap: int, results: str | None, log: AuditLog | None = None) -> None:
+    def __init__(self, task: Task, cap: int, results: str | None, log: TaskLog | None = None) -> None:
         """Of each stream `cap` bytes are kept; all of it goes to the task's files in the directory `results`. What is
         recorded goes to `log`, which `close` closes."""
         super().__init__(task.request.path, task.limits, task.stdin, lambda: None, log.take if log else no_record)

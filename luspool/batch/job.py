@@ -171,7 +171,7 @@ def _engine(options: BatchOptions, wake_fd: int, notice: Callable[[str], None], 
 
     cluster = stack.enter_context(Cluster(options.ray.address, options.local.lanes))
     cluster.open(wake_fd)
-    return stack.enter_context(RayEngine(options.ray, cluster, wake_fd, notice))
+    return stack.enter_context(RayEngine(replace(options.ray, local=options.local), cluster, wake_fd, notice))
 
 
 def _items(options: BatchOptions, stdin: BinaryIO) -> Iterator[Item]:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..audit.record import AuditLog
 from ..errors import CannotWriteError, HostFailedError
 from ..host_command import host_command, host_environment
 from ..run import DEADLINE_GRACE_SECONDS
@@ -32,7 +31,7 @@ from ..scheduler.units import UNLIMITED
 from ..scheduler.warm import WarmHost
 from .capture import Capture
 from .engine import CancelledError, Done, Task
-from .logs import open_log
+from .logs import TaskLog, open_log
 
 _AHEAD: Final = 32
 """Tasks that are taken ahead for each lane: so that those of one domain meet, and a lane never waits. Guessed."""
@@ -74,7 +73,7 @@ class LocalOptions:
     """A directory, for all output, by the number of the task."""
     audits: str | None = None
     """A directory, by its absolute path, for audit logs (see `logs`)."""
-    log_of: Callable[[Task], AuditLog | None] | None = None
+    log_of: Callable[[Task], TaskLog | None] | None = None
     """Opens the audit log of a task, if it is to have one; instead of `audits`. If that can't be done, or the log can't
     be written, the task has a fault, and the others go on."""
     spare_hosts: int = 0
@@ -271,7 +270,7 @@ class LocalEngine:
         lane.host.begin(start, lane.capture, seconds, CallRouter(callees, task.limits.tree.memory))
         self._watch(lane)
 
-    def _open_log(self, task: Task) -> AuditLog | None:
+    def _open_log(self, task: Task) -> TaskLog | None:
         options = self._options
         if options.log_of is not None:
             return options.log_of(task)

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from typing import Protocol
 
 from .. import __version__
 from ..audit.record import AuditLog, new_run
 from ..audit.record_lines import LogHeader
 from ..errors import CannotWriteError, UsageError
+from ..scheduler import wire
 from ..source import working_directory
 from .engine import Task
 
 
-def open_log(directory: str, task: Task) -> AuditLog:
-    """The log of a try that begins now, in `directory`/number. CannotWriteError."""
-    run, request = new_run(), task.request
-    header = LogHeader(
+class TaskLog(Protocol):
+    """Where goes what is recorded of one try: an `AuditLog`, or what becomes one elsewhere."""
+
+    @property
+    def file_name(self) -> str:
+        """Its file; "": it has none here."""
+
+    def take(self, record: wire.Record) -> None:
+        """As of `AuditLog`, and so are the others."""
+
+    def finish(self, status: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def log_header(task: Task) -> LogHeader:
+    """What the first line of its log says."""
+    request = task.request
+    return LogHeader(
         luspool=__version__,
         script=request.path,
         arguments=len(request.arguments),
@@ -25,10 +42,20 @@ def open_log(directory: str, task: Task) -> AuditLog:
         pledges=request.pledge_set(),
         shadow=None,
     )
-    folder = os.path.join(directory, str(task.number))
+
+
+def log_file(directory: str, number: int, run: str) -> str:
+    """The file of the log of a try, in a folder of its task, which is there then. OSError."""
+    folder = os.path.join(directory, str(number))
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, f"{run}.jsonl")
+
+
+def open_log(directory: str, task: Task) -> AuditLog:
+    """The log of a try that begins now. CannotWriteError."""
+    run = new_run()
     try:
-        os.makedirs(folder, exist_ok=True)
-        return AuditLog(os.path.join(folder, f"{run}.jsonl"), header, (), nullcontext(), run)
+        return AuditLog(log_file(directory, task.number, run), log_header(task), (), nullcontext(), run)
     except OSError as error:
         raise CannotWriteError(f"cannot write to {error.filename}: {error.strerror}") from error
     except UsageError as error:  # which for the log of one run would be the command line's fault

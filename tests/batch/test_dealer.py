@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from luspool.batch.cluster import dealer as module
 from luspool.batch.cluster.credit import Credit
 from luspool.batch.cluster.dealer import Dealer, Dismiss, Exchange, Interrupt, Interruption
-from luspool.batch.cluster.letters import LetterError, Report
+from luspool.batch.cluster.letters import LetterError, LogPiece, Report
 from luspool.batch.engine import Done, Task
 from luspool.batch.outcome import Outcome, Status
 from luspool.request import Request
@@ -249,6 +249,8 @@ def test_a_station_that_says_nothing_is_lost():
         Report((Done(1, FINE), Done(1, FINE)), (), 0.1),
         Report((), ((1, 0.0), (2, 0.0), (3, 0.0)), 0.1),
         Report((), ((1, 0.0), (1, 0.0)), 0.1),
+        Report((), (), 0.1, logs=(LogPiece(7, "run", b""),)),
+        Report((), (), 0.1, logs=(LogPiece(1, "run", b""), LogPiece(1, "run", b""))),
     ],
 )
 def test_what_a_station_can_not_mean_is_told_and_changes_nothing(report):

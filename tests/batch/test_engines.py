@@ -2,6 +2,7 @@
 
 import pytest
 
+from luspool.audit.log import read_logs
 from luspool.batch.outcome import Status
 from luspool.errors import CannotWriteError, UsageError
 
@@ -98,6 +99,31 @@ def test_output_that_can_not_be_written_is_told(bench):
     bench.submit("print(1)")
     with pytest.raises(CannotWriteError, match="cannot write to out/1"):
         bench.finish()
+
+
+def test_what_is_decided_goes_to_a_log_for_each_task(bench):
+    bench.open(lanes=2, audits=str(bench.directory / "logs"))
+    numbers = [bench.submit(f"pcall(os.getenv, 'A{number}')") for number in range(20)]
+    outcomes = bench.finish()
+    logs = read_logs([outcomes[number].audit for number in numbers])
+    for number, log in zip(numbers, logs, strict=True):
+        assert [(one.value, one.decision) for one in log.decisions] == [(f"A{number - 1}", "denied")]
+        assert (log.header.script, log.footer.status, log.doubts) == (f"{number}.lus", 0, ())
+    bench.close()
+    bench.engine = None
+    files = bench.directory.joinpath("logs").rglob("*.*")
+    assert sorted(map(str, files)) == sorted(outcome.audit for outcome in outcomes.values())
+
+
+def test_a_log_that_was_cut_off_says_so(bench):
+    bench.open(audits=str(bench.directory / "logs"))
+    bench.submit("pcall(os.getenv, 'A') while true do end")
+    while not bench.engine.running():
+        bench.engine.wait(0.01)
+    bench.engine.cancel()
+    (outcome,) = bench.finish().values()
+    (log,) = read_logs([outcome.audit])
+    assert (outcome.status, log.footer) == (Status.CANCELLED, None)
 
 
 def test_what_a_script_has_loaded_is_told(bench):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luspool.batch.cluster import letters
-from luspool.batch.cluster.letters import LetterError, Orders, Report, pack_report, pack_tasks, unpack_report
+from luspool.batch.cluster.letters import LetterError, LogPiece, Orders, Report, pack_report, pack_tasks, unpack_report
 from luspool.batch.engine import Done, Task
 from luspool.batch.outcome import FAILURE_MOST, Outcome, Source, Status
 from luspool.request import Request
@@ -33,7 +33,18 @@ OUTCOMES = st.builds(
 DONE = st.builds(Done, NUMBERS, st.none() | OUTCOMES)
 
 
-@given(st.builds(Report, st.lists(DONE, max_size=3).map(tuple), st.just(((7, 0.5),)), st.just(0.25), st.just(("so",))))
+LOGS = st.builds(LogPiece, NUMBERS, st.just("0123456789abcdef"), st.text("{}\n", max_size=9).map(str.encode))
+REPORTS = st.builds(
+    Report,
+    st.lists(DONE, max_size=3).map(tuple),
+    st.just(((7, 0.5),)),
+    st.just(0.25),
+    st.just(("so",)),
+    logs=st.lists(LOGS, max_size=3).map(tuple),
+)
+
+
+@given(REPORTS)
 def test_a_report_arrives_as_it_was(report):
     assert unpack_report(pack_report(report), 20) == report
 
@@ -50,7 +61,7 @@ def test_tasks_arrive_as_they_were():
 
 
 def test_orders_arrive_as_they_were():
-    orders = Orders("/d\udcff", 2, 1, 0, 10, 64, ("LUSPOOL_X", "y"))
+    orders = Orders("/d\udcff", 2, 1, 0, 10, 64, ("LUSPOOL_X", "y"), is_audited=True)
     assert Orders.unpack(orders.pack()) == orders
 
 
@@ -73,6 +84,14 @@ FINE = Outcome(Status.COMPLETED, 0, stdout=b"1\n", stdout_size=2)
 def test_an_outcome_that_can_not_be_is_refused(outcome):
     with pytest.raises(LetterError):
         unpack_report(pack_report(Report((Done(1, outcome),), (), 0.0)), 20)
+
+
+@pytest.mark.parametrize(
+    ("run", "lines"), [("", b"{}\n"), ("../../../x.json", b""), ("0123456789abcdef", b"\x1b[\xff")]
+)
+def test_an_audit_log_that_can_not_be_is_refused(run, lines):
+    with pytest.raises(LetterError, match="the audit log of task 1 is none"):
+        unpack_report(pack_report(Report((), (), 0.0, logs=(LogPiece(1, run, lines),))), 20)
 
 
 @pytest.mark.parametrize("data", [None, "text", b"", b"\xff" * 40, pack_report(Report((), (), 0.0)) + b"x"])

@@ -117,6 +117,22 @@ def test_a_command_that_is_killed_is_resumed(luspool, ray):
     assert [record["status"] for record in export(luspool)] == ["completed"] * 4
 
 
+def test_audit_logs_come_back_from_the_cluster(luspool, ray):
+    luspool.write(a="pcall(os.getenv, 'A')", b="io.open('/etc/passwd')", c="x = = 1")
+    done = luspool("batch", "a.lus", "b.lus", "c.lus", "--audit", "logs", "-q", *ray)
+    assert done.returncode == 1
+    records = [record["audit"] for record in export(luspool)]
+    assert sorted(map(str, luspool.directory.resolve().joinpath("logs").rglob("*.*"))) == sorted(records)
+    report = luspool("audit", "report", "--json", *records)
+    assert [(run["script"], run["denied"], run["status"]) for run in json.loads(report.stdout)["runs"]] == [
+        ("a.lus", 1, 0),
+        ("b.lus", 1, 77),
+        ("c.lus", 0, 126),
+    ]
+    assert luspool("batch", "a.lus", "b.lus", "c.lus", "--audit", "logs", "--resume", "-q", *ray).returncode == 1
+    assert [record["audit"] for record in export(luspool)] == records
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "problem"),
     [

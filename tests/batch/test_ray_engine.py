@@ -1,18 +1,22 @@
 """The engine for Ray with stations that do as a test tells them: which are started, and what their ends mean."""
 
 import os
+import signal
+import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from luspool.batch.cluster import engine as module
 from luspool.batch.cluster.connection import Cluster, check_ray, why_lost
 from luspool.batch.cluster.engine import RayEngine, RayOptions, lanes_of_places
-from luspool.batch.cluster.letters import Orders, Report, pack_report, unpack_tasks
+from luspool.batch.cluster.letters import LogPiece, Orders, Report, pack_report, unpack_tasks
 from luspool.batch.engine import Done, Task
 from luspool.batch.local import LocalOptions
 from luspool.batch.outcome import Outcome, Status
-from luspool.errors import HostFailedError, UsageError
+from luspool.errors import CannotWriteError, HostFailedError, UsageError
+from luspool.permissions import PledgeSet
 from luspool.request import Request
 from luspool.scheduler.limits import Limits
 
@@ -95,7 +99,8 @@ def open_engine(tmp_path, monkeypatch):
 
 def submit(engine, *numbers):
     for number in numbers:
-        request = Request(f"{number}.lus", b"", (), "", strict_globals=False, wall="")
+        rights = PledgeSet.root([], [])
+        request = Request.of(f"{number}.lus", b"", (), rights, strict_globals=False, wall="", environment={})
         engine.submit(Task(number, request, Limits()))
 
 
@@ -141,6 +146,128 @@ def test_with_results_all_output_comes_here_and_the_files_are_here(open_engine, 
     assert machines.stations[0].orders.output_kept > 1 << 40
     assert tmp_path.joinpath("out/1/stdout").read_bytes() == b"out"
     assert tmp_path.joinpath("out/1/stderr").read_bytes() == b""
+
+
+# --- audit logs -------------------------------------------------------------------------------------------------------
+
+RUN, OTHER = "0123456789abcdef", "fedcba9876543210"
+
+
+def logged(folder):
+    """The files beneath a directory, and what is in them."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def logs(tmp_path):
+    return tmp_path / "logs"
+
+
+def one_station(open_engine, logs):
+    """An engine, and its only station, which holds tasks 1 and 2."""
+    machines = Machines([""])
+    engine = open_engine(machines, audits=str(logs))
+    submit(engine, 1, 2)
+    assert engine.wait(0) == []
+    assert machines.stations[0].orders.is_audited
+    return engine, machines.stations[0]
+
+
+def send(station, *pieces, done=()):
+    """Have it report so much of logs, and the ends of these tasks."""
+    station.held = [number for number in station.held if number not in done]
+    logs = tuple(LogPiece(number, run, lines) for number, run, lines in pieces)
+    station.heard(pack_report(Report(tuple(Done(number, FINE) for number in done), (), 0.1, logs=logs)))
+
+
+def test_a_log_is_there_as_soon_as_its_task_is_done_and_whole(open_engine, logs):
+    engine, station = one_station(open_engine, logs)
+    send(station, (1, RUN, b"one\n"), (2, OTHER, b"begins\n"))
+    assert engine.wait(0) == []
+    assert list(logs.iterdir()) == [logs / ".unfinished"]
+    send(station, (1, RUN, b"two\n"), done=[1])
+    path = str(logs / "1" / f"{RUN}.jsonl")
+    assert finish(engine, 1) == {1: replace(FINE, audit=path)}
+    engine.close()
+    assert logged(logs) == {f"1/{RUN}.jsonl": "one\ntwo\n"}
+
+
+def test_of_a_try_that_was_lost_no_half_log_is_left(open_engine, logs):
+    engine, station = one_station(open_engine, logs)
+    send(station, (1, RUN, b"half\n"), (2, RUN, b"whole\n"), done=[2])
+    station.heard(RuntimeError("gone"))
+    outcomes = finish(engine, 2)
+    assert outcomes[2].audit == str(logs / "2" / f"{RUN}.jsonl")
+    (first, *_) = files = sorted(logged(logs))
+    assert outcomes[1].audit == str(logs / first)
+    assert len(files) == 2
+    assert "half" not in logged(logs)[first]
+
+
+def test_a_try_that_begins_anew_has_a_log_that_does(open_engine, logs):
+    engine, station = one_station(open_engine, logs)
+    send(station, (1, RUN, b"half\n"))
+    engine.wait(0)
+    send(station, (1, OTHER, b"anew\n"), done=[1])
+    finish(engine, 1)
+    assert logged(logs) == {f"1/{OTHER}.jsonl": "anew\n"}
+
+
+def test_a_task_of_which_every_station_has_died_has_a_log_that_was_cut_off(open_engine, logs):
+    machines = Machines(*(["", RuntimeError("gone")] for _ in range(4)), processors=(1,))
+    engine = open_engine(machines, audits=str(logs))
+    submit(engine, 1)
+    outcome = finish(engine, 1)[1]
+    assert outcome.status is Status.CRASHED
+    assert list(logged(logs)) == [os.path.relpath(outcome.audit, logs)]
+    assert logged(logs).popitem()[1].count("\n") == 1
+
+
+def test_what_was_never_begun_has_no_log(open_engine, logs):
+    engine, station = one_station(open_engine, logs)
+    engine.withdraw()
+    station.heard(pack_report(Report((Done(1, None), Done(2, FINE)), (), 0.1, logs=(LogPiece(2, RUN, b"x\n"),))))
+    assert finish(engine, 2)[1] is None
+    assert logged(logs) == {f"2/{RUN}.jsonl": "x\n"}
+
+
+def test_what_a_command_leaves_that_was_killed_is_removed_by_the_next(open_engine, logs):
+    code = f"""
+import os, signal
+from luspool.batch.cluster.aside import Aside
+open(os.path.join(Aside({str(logs / ".unfinished")!r}).path, "1"), "w").close()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (left,) = logs.rglob("1")
+    engine, station = one_station(open_engine, logs)
+    assert not left.exists()
+    send(station, (1, RUN, b"half\n"))
+    engine.wait(0)
+    other = open_engine(Machines(), audits=str(logs))  # which does not touch what belongs to one that runs
+    other.close()
+    send(station, (1, RUN, b"whole\n"), done=[1])
+    finish(engine, 1)
+    engine.close()
+    assert logged(logs) == {f"1/{RUN}.jsonl": "half\nwhole\n"}
+    assert [path.name for path in logs.iterdir()] == ["1"]
+
+
+def test_a_log_that_can_not_be_written_ends_the_batch(open_engine, logs):
+    engine, station = one_station(open_engine, logs)
+    logs.joinpath("1").write_text("a file")
+    send(station, (1, RUN, b"x\n"), done=[1])
+    with pytest.raises(CannotWriteError, match=r"cannot write to .*/logs/1: File exists"):
+        finish(engine, 1)
+
+
+def test_where_no_log_can_be_the_batch_does_not_begin(open_engine, logs):
+    logs.write_text("a file")
+    with pytest.raises(CannotWriteError, match=r"cannot write to .*/logs.*: Not a directory"):
+        open_engine(Machines(), audits=str(logs))
+
+
+# --- stations that are of no use --------------------------------------------------------------------------------------
 
 
 def test_a_station_that_dies_is_replaced_and_what_it_had_is_done_once(open_engine):

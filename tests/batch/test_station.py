@@ -1,5 +1,6 @@
 """A station as its machine's Ray would call it, here without Ray; and what keeps one from being opened."""
 
+import json
 import os
 import re
 import sys
@@ -27,9 +28,9 @@ def orders(directory, lanes=1, **fields):
 
 
 class Desk:
-    def __init__(self, directory, lanes=1):
+    def __init__(self, directory, lanes=1, **fields):
         self.directory = directory
-        self.station, problem = open_station(orders(directory, lanes))
+        self.station, problem = open_station(orders(directory, lanes, **fields))
         assert problem == ""
         self.exchanges = 0
 
@@ -98,6 +99,63 @@ def test_what_holds_for_all_is_told(desk, monkeypatch):
     report = desk.exchange("print(1)")
     assert "LUSPOOL_PREEMPTION is 'nonsense'" in report.problem
     assert report.is_usage
+
+
+# --- audit logs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audited(tmp_path):
+    desk = Desk(tmp_path, is_audited=True)
+    yield desk
+    desk.station.close()
+
+
+def words(lines):
+    """Of the lines of a log, in short."""
+    return [(record["type"], record.get("value")) for record in map(json.loads, lines.splitlines())]
+
+
+def test_a_log_goes_along_with_the_end_of_its_task(audited):
+    report = audited.exchange("pcall(os.getenv, 'A')", "print(2)", gather=PATIENCE)
+    assert [done.outcome.audit for done in report.done] == ["", ""]
+    first, second = report.logs
+    assert words(first.lines) == [
+        ("header", None),
+        ("state", None),
+        ("decision", "A"),
+        ("end", None),
+        ("footer", None),
+    ]
+    assert json.loads(first.lines.splitlines()[0])["run"] == first.run
+    assert (first.number, second.number) == (1, 2)
+    assert audited.exchange(patience=0.0).logs == ()
+
+
+def test_the_log_of_what_runs_is_sent_in_pieces(audited):
+    lines, run = b"", set()
+    report = audited.exchange("pcall(os.getenv, 'A') while true do end", patience=0.0, limits={"cpu": 10**9})
+    while not report.done:
+        report = audited.exchange(patience=0.1)
+        lines += b"".join(piece.lines for piece in report.logs)
+        run |= {piece.run for piece in report.logs}
+    assert len(run) == 1
+    assert words(lines)[0] == ("header", None)
+    assert words(lines)[-1] == ("footer", None)
+    assert ("decision", "A") in words(lines)
+
+
+def test_a_large_log_does_not_wait_for_its_end(audited, monkeypatch):
+    audited.station._logs._many = 100_000
+    source = "for i = 1, math.huge do pcall(os.getenv, 'A' .. i) end"
+    for turn in range(3):
+        report = audited.exchange(*[source] * (turn == 0))
+        assert report.done == ()
+        (piece,) = report.logs
+        assert len(piece.lines) >= 100_000
+    audited.station.interrupt(4, Interruption.CANCEL)
+    (done,) = audited.exchange().done
+    assert done.outcome.status is Status.CANCELLED
 
 
 # --- beginning --------------------------------------------------------------------------------------------------------

@@ -434,6 +434,9 @@ class Dealer:
         numbers = [done.number for done in report.done]
         if len(set(numbers)) != len(numbers) or not station.held.keys() >= set(numbers):
             raise LetterError("the end of a task that it does not have")
+        logs = [piece.number for piece in report.logs]
+        if len(set(logs)) != len(logs) or not station.held.keys() >= set(logs):
+            raise LetterError("the audit log of a task that it does not have")
         running = [number for number, _ in report.running]
         if len(set(running)) != len(running) or len(running) > station.lanes:
             raise LetterError("more tasks that run than it has lanes for")

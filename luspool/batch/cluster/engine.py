@@ -32,6 +32,7 @@ from ..results import ResultFiles
 from .connection import Cluster, Station, why_lost
 from .dealer import HEARTBEAT_SECONDS, Dealer, Dismiss, Exchange, Interrupt
 from .letters import LetterError, Orders, pack_tasks, unpack_report
+from .logs import Drafts
 
 LANES_MOST: Final = 16
 """Of a station, where nobody says how many: with one that dies so many items at a time begin anew, and each costs a
@@ -54,7 +55,7 @@ _PLACED_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """`local` is what each station is opened with, but for its lanes and results: these are of all together."""
+    """`local` is what each station is opened with, but for its lanes, results and audits: these are of all together."""
 
     local: LocalOptions
     address: str | None = None
@@ -92,7 +93,10 @@ class RayEngine:
     """See `Engine`. A context manager. Uses a cluster that is open; `close` leaves that to its owner."""
 
     def __init__(self, options: RayOptions, cluster: Cluster, wake_fd: int, notice: Callable[[str], None]) -> None:
-        """As `LocalEngine`."""
+        """As `LocalEngine`. CannotWriteError: there is no place for audit logs."""
+        # A cluster that is not open is one for which nobody waits any more: nothing will be submitted.
+        lanes = lanes_of_places(cluster.processors() if cluster.is_open else [1], options.lanes, options.station_lanes)
+        self._drafts = None if options.local.audits is None else Drafts(options.local.audits)
         self._options = options
         self._cluster = cluster
         self._notice = notice
@@ -102,8 +106,6 @@ class RayEngine:
         self._poll.register(wake_fd, select.POLLIN)
         self._poll.register(self._bell.fd, select.POLLIN)
         self._wake_fd = wake_fd
-        # A cluster that is not open is one for which nobody waits any more: nothing will be submitted.
-        lanes = lanes_of_places(cluster.processors() if cluster.is_open else [1], options.lanes, options.station_lanes)
         self._dealer = Dealer(sum(lanes))
         self._places = [_Place(one) for one in lanes]
         self._manned: dict[int, _Manned] = {}
@@ -128,6 +130,8 @@ class RayEngine:
     def submit(self, task: Task) -> None:
         if self._options.local.results is not None:
             self._output_most = max(self._output_most, task.limits.tree.output)
+        if self._drafts is not None:
+            self._drafts.expect(task)
         self._dealer.submit(task)
 
     def running(self) -> Sequence[tuple[int, float]]:
@@ -164,6 +168,8 @@ class RayEngine:
             manned.station.end()
         self._manned.clear()
         self._bell.close()
+        if self._drafts is not None:
+            self._drafts.close()
 
     # --- stations ------------------------------------------------------------------------------------------------
 
@@ -195,6 +201,7 @@ class RayEngine:
             # All of it has to come here, where the files are.
             UNLIMITED if local.results is not None else local.output_kept,
             tuple(text for item in os.environ.items() if item[0].startswith(OWN_VARIABLES) for text in item),
+            is_audited=self._drafts is not None,
         )
 
     def _begun(self, number: int, answer: object) -> None:
@@ -219,6 +226,9 @@ class RayEngine:
             return
         for text in report.notices:
             self._say_once(text)
+        if self._drafts is not None and not report.problem:
+            for piece in report.logs:
+                self._drafts.add(number, piece)
         if report.is_usage:  # it holds for all of them
             raise UsageError(report.problem)
         if report.problem:
@@ -239,13 +249,16 @@ class RayEngine:
         manned = self._manned.pop(number)
         if manned.is_ready:
             self._dealer.lose(number, why)
-        self._give_up(manned)
+        self._give_up(number, manned)
         self._say_once(f"a Ray worker was lost: {why}")
         if self._deaths >= _DEATHS_MOST or (self._unfit >= _UNFIT_MOST and not self._manned):
             raise HostFailedError(f"no Ray worker can run scripts: {why}")
 
-    def _give_up(self, manned: _Manned) -> None:
+    def _give_up(self, number: int, manned: _Manned) -> None:
+        """Of a station that the dealer does not have any more."""
         manned.station.end()
+        if self._drafts is not None:
+            self._drafts.lose(number, {done.number for done in self._dealer.done})
         place = manned.place
         place.number = 0
         failures = place.unfit + max(0, place.deaths - _DEATHS_AT_ONCE)
@@ -288,7 +301,7 @@ class RayEngine:
                 case Dismiss(number, why):
                     manned = self._manned.pop(number)
                     manned.place.deaths += 1
-                    self._give_up(manned)
+                    self._give_up(number, manned)
                     self._say_once(f"a Ray worker was lost: {why}")
         self._staff(now)
         self._tell_what_is_waited_for(now)
@@ -313,10 +326,13 @@ class RayEngine:
             self._say_once(f"waiting for a Ray worker: the cluster has no {lanes} processors free (Ctrl-C gives up)")
 
     def _written(self, done: Done) -> Done:
-        """With its output in files, and not more of it in the outcome than is to be kept."""
+        """With its audit log and its output in files, and not more of this in the outcome than is to be kept."""
         local, outcome = self._options.local, done.outcome
+        if self._drafts is not None:
+            audit = self._drafts.settle(done)
+            outcome = outcome and replace(outcome, audit=audit)
         if local.results is None or outcome is None:
-            return done
+            return Done(done.number, outcome)
         files = ResultFiles(local.results, done.number)
         try:
             files.write(1, outcome.stdout)

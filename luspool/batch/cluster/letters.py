@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ...audit.record import is_run
 from ...request import Request
 from ...scheduler import wire
 from ...scheduler.limits import Limits, StateLimits, TreeLimits
@@ -41,6 +42,8 @@ class Orders:
     output_kept: int
     variables: tuple[str, ...]
     """Names and values, in turn, of luspool's own settings."""
+    is_audited: bool = False
+    """Whether reports have audit logs."""
 
     def pack(self) -> bytes:
         return pack(self)
@@ -48,6 +51,16 @@ class Orders:
     @classmethod
     def unpack(cls, data: bytes) -> Orders:
         return unpack(cls, data)
+
+
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """Some lines of the audit log of a task, those that follow what was reported before."""
+
+    number: int
+    run: str
+    """Names the try (`new_run`)."""
+    lines: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,8 @@ class Report:
     """Why it can't go on, for people; what it had is lost."""
     is_usage: bool = False
     """That problem is of all stations."""
+    logs: tuple[LogPiece, ...] = ()
+    """Of the tasks that run, and the rest of those that are done; of each task one at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,7 @@ class _Report:
     notices: tuple[str, ...]
     problem: str
     is_usage: bool
+    logs: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +139,9 @@ def pack_report(report: Report) -> bytes:
     """A report on its way to the command."""
     running = b"".join(_RUNNING.pack(number, int(seconds * 1e9)) for number, seconds in report.running)
     done = tuple(pack(_packed_done(one)) for one in report.done)
-    return pack(_Report(done, running, int(report.spent * 1e9), report.notices, report.problem, report.is_usage))
+    logs = tuple(map(pack, report.logs))
+    spent = int(report.spent * 1e9)
+    return pack(_Report(done, running, spent, report.notices, report.problem, report.is_usage, logs))
 
 
 def unpack_report(data: object, output_most: int) -> Report:
@@ -133,12 +151,13 @@ def unpack_report(data: object, output_most: int) -> Report:
     try:
         packed = unpack(_Report, data)
         done = tuple(_done(unpack(_Done, one), output_most) for one in packed.done)
+        logs = tuple(_log_piece(unpack(LogPiece, one)) for one in packed.logs)
     except RecordError as error:
         raise LetterError(str(error)) from error
     if len(packed.running) % _RUNNING.size or packed.spent < 0:
         raise LetterError("a time that is none")
     running = tuple((number, nanoseconds / 1e9) for number, nanoseconds in _RUNNING.iter_unpack(packed.running))
-    return Report(done, running, packed.spent / 1e9, packed.notices, packed.problem, packed.is_usage)
+    return Report(done, running, packed.spent / 1e9, packed.notices, packed.problem, packed.is_usage, logs)
 
 
 def _packed_task(task: Task) -> _Task:
@@ -198,6 +217,12 @@ def _done(packed: _Done, output_most: int) -> Done:
         packed.is_lasting,
     )
     return Done(packed.number, outcome)
+
+
+def _log_piece(piece: LogPiece) -> LogPiece:
+    if not is_run(piece.run) or not piece.lines.isascii():
+        raise LetterError(f"the audit log of task {piece.number} is none")
+    return piece
 
 
 def _sources(packed: _Done) -> tuple[Source, ...]:

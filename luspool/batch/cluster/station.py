@@ -17,6 +17,7 @@ from ..engine import Done
 from ..local import LocalEngine, LocalOptions
 from .dealer import Interruption
 from .letters import Orders, Report, pack_report, unpack_tasks
+from .logs import LogsToSend
 
 _NEWS_SECONDS: Final = 0.25
 """What has begun is told after so long, if it has not ended: `Engine.running` is for what takes long."""
@@ -30,12 +31,14 @@ class Station:
     def __init__(self, orders: Orders) -> None:
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._notices: list[str] = []
+        self._logs = LogsToSend(_REPORT_BYTES, self._ring)
         options = LocalOptions(
             orders.lanes,
             orders.threads,
             orders.slice_nanoseconds,
             orders.tasks_per_host,
             orders.output_kept,
+            log_of=self._logs.open if orders.is_audited else None,
         )
         self._engine = LocalEngine(options, self._wake, self._notices.append)
         self._lanes = orders.lanes
@@ -71,7 +74,8 @@ class Station:
         notices, self._notices[:] = tuple(self._notices), []
         running = tuple(self._engine.running())
         self._told_running = {number for number, _ in running}
-        return pack_report(Report(tuple(done), running, time.monotonic() - began, notices, problem, is_usage))
+        logs = self._logs.take()
+        return pack_report(Report(tuple(done), running, time.monotonic() - began, notices, problem, is_usage, logs))
 
     def interrupt(self, number: int, what: int) -> None:
         """Tell something (`Interruption`) to the exchange of this number, which may be on its way yet or over."""
@@ -108,7 +112,9 @@ class Station:
                     self._engine.cancel()
                 elif told >= Interruption.RECALL:
                     self._engine.withdraw()
-            if obeyed or self._is_closing or (done and self._held < self._lanes) or size >= _REPORT_BYTES:
+            if obeyed or self._is_closing or (done and self._held < self._lanes):
+                until = 0.0
+            if size >= _REPORT_BYTES or self._logs.are_many:
                 until = 0.0
             ended = self._engine.wait(max(0.0, min(until, look_at) - time.monotonic()))
             self._take_wakes()
