@@ -177,7 +177,8 @@ def top(  # noqa: PLR0913  click passes each option by its name
 ) -> int:
     """Show what running programs do: their states, what each waits for, and what they use.
 
-    PID is the process of a `luspool run`; without it the only one is shown, or all are listed. Ctrl-C ends it.
+    PID is the process of a `luspool run`, of a batch, or of a program that uses `luspool.Runtime`; without it the only
+    one is shown, or all are listed. Ctrl-C ends it.
 
     \b
     luspool top

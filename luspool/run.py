@@ -13,6 +13,7 @@ from .errors import UsageError, is_debugging
 from .hosts import open_hosts
 from .interrupts import Interrupts
 from .limit_options import NO_PLACES, how_to_raise, with_flag
+from .onlooker import open_onlooker
 from .own_files import warnings_about
 from .permissions import Audit, Origin, Pledge, PledgeError, PledgeSet, Rule
 from .permissions.decision import visible
@@ -31,7 +32,6 @@ from .verdict import Verdict
 if TYPE_CHECKING:  # only who has a policy waits for its reader, and only who has a log for its writer
     from .audit.record import AuditLog
     from .policy import AppliedPolicy
-    from .top.server import TopServer
     from .trace.file import TraceFile
 
 ARGUMENTS_LIMIT = 65_535
@@ -214,7 +214,7 @@ def _run(
     name = display_name(options.script)
     with ExitStack() as opened:
         hosts = opened.enter_context(open_hosts(host, start, audience, options.hosts, name))
-        onlooker = _open_onlooker(name)
+        onlooker = open_onlooker(lambda: {"script": name})
         if onlooker is not None:
             opened.callback(onlooker.close)
         surroundings = Surroundings(interrupts.blocking, streams.input_fd, traced=trace, onlooker=onlooker)
@@ -228,19 +228,6 @@ def _run(
         interrupts.clear_deadline()  # the program was in time; what is left takes a bounded time of its own
         supervisor.close()
     return audience.exit_status(ended)
-
-
-def _open_onlooker(script: str) -> TopServer | None:
-    """Whoever may look at a run of this script by `luspool top`; None where nobody can, or is to."""
-    if os.environ.get("LUSPOOL_TOP", "1") in {"", "0"}:
-        return None
-    from . import __version__  # noqa: PLC0415  it is imported while the host gets ready
-    from .top.server import TopServer  # noqa: PLC0415  likewise
-
-    try:
-        return TopServer({"luspool": __version__, "script": script})
-    except OSError:
-        return None  # a system without such names, or without a descriptor left: no reason not to run
 
 
 def open_log(  # noqa: PLR0913  what its first line says

@@ -29,6 +29,7 @@ from .hosts import MAX_HOSTS, open_hosts
 from .jobs.core import AuditFile, Functions, JobCore
 from .jobs.crew import FUNCTIONS_GRACE_SECONDS, Crew
 from .jobs.job import Job
+from .onlooker import open_onlooker, program_name
 from .permissions import Audit, Pledge, PledgeError, PledgeSet
 from .request import Request
 from .run import DEADLINE_GRACE_SECONDS, AuditOptions, no_record, open_log, pledge_set
@@ -313,7 +314,11 @@ class Runtime:
                 try:
                     hosts = opened.enter_context(open_hosts(first, start, audience, self._hosts, name))
                     calls = CallRouter(functions, self._limits.tree.memory)
-                    supervisor = Supervisor(hosts, audience, Surroundings(nullcontext(), nothing, calls, watch.fd))
+                    onlooker = open_onlooker(lambda: {"script": name, "program": program_name()})
+                    if onlooker is not None:
+                        opened.callback(onlooker.close)
+                    surroundings = Surroundings(nullcontext(), nothing, calls, watch.fd, onlooker=onlooker)
+                    supervisor = Supervisor(hosts, audience, surroundings)
                     ended = supervisor.run()
                     supervisor.close()
                 except HostError as error:

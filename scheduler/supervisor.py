@@ -31,7 +31,7 @@ from .callees import CallError, CallRouter, NoFunctions
 from .connection import READS, HostConnection, HostError, HostProtocolError, how_it_died
 from .process import HostProcess
 from .records import RecordError
-from .surroundings import Surroundings
+from .surroundings import Onlooker, Surroundings
 
 HELLO_SECONDS = 60.0
 """How long a host may take to say `Hello`; some 50 ms are usual, the rest is for a machine that is short of breath."""
@@ -270,18 +270,10 @@ class Supervisor:
             host.is_over = True
         for message in host.control.messages():
             if isinstance(message, wire.Seen):
-                self._saw(host, message)
+                take_seen(self._onlooker, host, message)
             else:
                 self._hosts.control(host, message)
             yield
-
-    def _saw(self, host: HostConnection, seen: wire.Seen) -> None:
-        if self._onlooker is None:
-            raise HostProtocolError("the process that runs the scripts shows what nobody has asked for")
-        try:
-            self._onlooker.saw(host, seen)
-        except wire.WireError as error:
-            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
 
     def _takes_replies(self) -> bool:
         return sum(host.unsent_bytes for host in self._hosts.connections) < _UNSENT_REPLIES
@@ -459,6 +451,16 @@ def hello_deadline() -> float:
 def not_ready() -> str:
     """What is said of one that has not."""
     return f"the process that runs the scripts was not ready after {HELLO_SECONDS:.0f} s"
+
+
+def take_seen(onlooker: Onlooker | None, host: HostConnection, seen: wire.Seen) -> None:
+    """Hand on what a host shows. Raise HostProtocolError unless it was asked for that."""
+    if onlooker is None:
+        raise HostProtocolError("the process that runs the scripts shows what nobody has asked for")
+    try:
+        onlooker.saw(host, seen)
+    except wire.WireError as error:
+        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
 
 
 def check_waits(message: wire.Deadlocked) -> None:

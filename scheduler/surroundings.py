@@ -29,7 +29,8 @@ class Onlooker(Protocol):
         """A descriptor that is waited for, and the events, as of `selectors`; None while there is none."""
 
     def due(self) -> float | None:
-        """When `serve` is to be called whatever happens, by the monotonic clock in seconds."""
+        """When `serve` is to be called whatever happens, by the monotonic clock in seconds; None while nobody is there
+        to be served."""
 
     def serve(self, hosts: Collection[HostConnection], *, is_ready: bool) -> None:
         """Do what can be done now. `hosts` are those of the program; what is awaited may have happened."""

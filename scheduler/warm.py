@@ -27,7 +27,9 @@ from .supervisor import (
     check_waits,
     hello_deadline,
     not_ready,
+    take_seen,
 )
+from .surroundings import Onlooker
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,9 @@ class WarmHost:
     A listener may raise: then the host has to be closed.
     """
 
-    def __init__(self, process: HostProcess) -> None:
-        """Takes over the process: `close` ends it."""
+    def __init__(self, process: HostProcess, number: int = 1, onlooker: Onlooker | None = None) -> None:
+        """Takes over the process: `close` ends it. `number` is the one by which people know it."""
+        self.number = number
         self.process = process
         self.connection = HostConnection(process)
         self.is_ready = False
@@ -84,6 +87,7 @@ class WarmHost:
         """Of the last program, until the next one begins."""
         self._hello_until = hello_deadline()
         self._program: _Program | None = None
+        self._onlooker = onlooker
         self._has_noticed = False
 
     @property
@@ -110,6 +114,7 @@ class WarmHost:
         self._program = _Program(listener, time.monotonic_ns(), until, calls)
         self.ending = None
         self.programs += 1
+        self.connection.number = self.number  # it may be looked at from now on
         self.connection.send(start)
         listener.started()
 
@@ -132,11 +137,14 @@ class WarmHost:
         self._take_events()
 
     def hear_control(self) -> None:
-        """Take in what it has said itself: that it is ready."""
+        """Take in what it has said itself: that it is ready, and what it shows."""
         if not self.connection.control.receive():
             self.connection.is_over = True
         try:
             for message in self.connection.control.messages():
+                if isinstance(message, wire.Seen):
+                    take_seen(self._onlooker, self.connection, message)
+                    continue
                 if self.is_ready:
                     raise _out_of_turn(message)
                 check_hello(message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -122,10 +122,14 @@ class Batch:
             return errors.SIGNALLED + self._signals.first
         return errors.OK if state == "complete" and not self.course.failures else errors.SCRIPT_ERROR
 
-    def running(self) -> list[tuple[Item, float]]:
-        """What runs now, and for how many seconds it has; the longest first."""
-        found = [(self._in_hand[number].item, seconds) for number, seconds in self._engine.running()]
-        return sorted(found, key=lambda one: -one[1])
+    def running(self) -> list[tuple[int, Item, float]]:
+        """What runs now: the number, the item, and for how many seconds it has; the longest first."""
+        found = [(number, self._in_hand[number].item, seconds) for number, seconds in self._engine.running()]
+        return sorted(found, key=lambda one: -one[2])
+
+    def processes(self) -> Mapping[int, int]:
+        """As of `Engine`."""
+        return self._engine.processes()
 
     def _step(self) -> bool:
         """Begin what may begin, wait, take in what has ended. False when it is over."""

@@ -115,7 +115,7 @@ class LiveDisplay:
         from rich.text import Text  # noqa: PLC0415  as above
 
         lines = [Text(progress_text(batch, self._pace))]
-        for item, seconds in batch.running()[:_SLOWEST]:
+        for _, item, seconds in batch.running()[:_SLOWEST]:
             lines.append(Text(f"  {shown_seconds(seconds):>8}  {named(item)}", style="dim", no_wrap=True))
         bar = ProgressBar(total=self._total, completed=batch.course.counts.total(), width=None)
         self._live.update(Group(*lines, bar), refresh=True)  # a bar ends no line: it comes last

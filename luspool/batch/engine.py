@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class Engine(Protocol):
 
     def running(self) -> Sequence[tuple[int, float]]:
         """The tasks that run now, and for how many seconds they have."""
+
+    def processes(self) -> Mapping[int, int]:
+        """Of the tasks that run now on this machine, by number: their hosts' processes."""
 
     def withdraw(self) -> None:
         """Begin nothing more of what was submitted: it comes back from `wait` as not begun."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from .. import __version__
 from ..errors import UsageError
+from ..onlooker import open_onlooker
 from ..own_files import warnings_about
 from ..permissions import PledgeSet
 from ..policy import open_policy
@@ -22,6 +23,7 @@ from .batch import Batch, Resume
 from .course import Course, HaltPolicy, RetryPolicy, Tries
 from .display import Display, LineDisplay, LiveDisplay, ending_line, failure_line
 from .engine import Engine
+from .facts import Facts
 from .inputs import STANDARD_INPUT, items_in, items_of, with_arguments
 from .item import Item
 from .ledger import Ledger
@@ -126,7 +128,6 @@ def run_batch(options: BatchOptions) -> int:
     audits = None if options.local.audits is None else make_directory(options.local.audits)
     for warning in _warnings(options, rights.pledges, audits):
         streams.say(f"luspool: {warning}")
-    local = replace(options.local, audits=audits)
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.create(options.ledger))
         items = _checked(_items(options, sys.stdin.buffer), grants)
@@ -134,6 +135,11 @@ def run_batch(options: BatchOptions) -> int:
         course = Course(run.total, options.retry, options.halt)
         signals = stack.enter_context(Signals())
         notice = lambda text: streams.say(notice_text(text))  # noqa: E731  it is one expression
+        facts = Facts(_name(options), run.total)
+        onlooker = open_onlooker(facts)
+        if onlooker is not None:
+            stack.callback(onlooker.close)
+        local = replace(options.local, audits=audits, onlooker=onlooker)
         try:
             engine = _engine(replace(options, local=local), signals.fd, notice, stack)
         except BaseException:
@@ -143,13 +149,17 @@ def run_batch(options: BatchOptions) -> int:
         resume = Resume.of(resume=options.resumes, retry_failed=options.retries_failed, audited=audits is not None)
         display = _display(options, streams, run.total)
         reporter = _Reporter(display, streams, as_json=options.as_json)
-        batch = Batch(ledger, run, engine, course, planner, resume, reporter, signals)
+        batch = facts.batch = Batch(ledger, run, engine, course, planner, resume, reporter, signals)
         try:
             status = batch.run()
         finally:
             display.close()
             streams.say(_summary(ledger, run.id, options))
         return status
+
+
+def _name(options: BatchOptions) -> str:
+    return " ".join(("luspool batch", *options.inputs, *options.files))
 
 
 def _warnings(options: BatchOptions, pledges: PledgeSet, audits: str | None) -> list[str]:

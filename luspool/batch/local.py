@@ -15,7 +15,7 @@ import selectors
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,11 +27,13 @@ from ..scheduler.callees import Callees, CallRouter, NoFunctions
 from ..scheduler.connection import HostError, HostProtocolError
 from ..scheduler.process import HostProcess
 from ..scheduler.supervisor import HostDiedError
+from ..scheduler.surroundings import Onlooker
 from ..scheduler.units import UNLIMITED
 from ..scheduler.warm import WarmHost
 from .capture import Capture
 from .engine import CancelledError, Done, Task
 from .logs import TaskLog, open_log
+from .lookout import Lookout
 
 _AHEAD: Final = 32
 """Tasks that are taken ahead for each lane: so that those of one domain meet, and a lane never waits. Guessed."""
@@ -80,6 +82,8 @@ class LocalOptions:
     """So many hosts may be there beyond those that are needed for the lanes: for tasks with other rights."""
     callees: Callable[[int], Callees | None] = lambda _: NoFunctions()
     """Who carries out what the task of this number calls, asked when it begins. None: it is not to begin any more."""
+    onlooker: Onlooker | None = None
+    """Who may look at what runs; to be closed after the engine."""
     start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
 
 
@@ -123,6 +127,9 @@ class LocalEngine:
         self._stillborn = self._killed = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(wake_fd, selectors.EVENT_READ)
+        self._lookout = None if options.onlooker is None else Lookout(options.onlooker, self._selector)
+        self._last_host = 0
+        """Its number."""
         self._writing: set[_Lane] = set()
         # With a host for each task, the next ones get ready meanwhile.
         self._ready_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1)
@@ -147,6 +154,9 @@ class LocalEngine:
     def running(self) -> Sequence[tuple[int, float]]:
         now = time.monotonic()
         return [(lane.task.number, now - lane.began) for lane in self._lanes if lane.task is not None]
+
+    def processes(self) -> Mapping[int, int]:
+        return {lane.task.number: lane.host.process.pid for lane in self._lanes if lane.task is not None}
 
     def wait(self, seconds: float | None) -> Sequence[Done]:
         until = None if seconds is None else time.monotonic() + seconds
@@ -284,11 +294,13 @@ class LocalEngine:
 
     def _start(self) -> None:
         try:
-            lane = _Lane(WarmHost(self._options.start_host()))
+            host = WarmHost(self._options.start_host(), self._last_host + 1, self._options.onlooker)
         except OSError as error:
             if self._done or any(lane.task is not None for lane in self._lanes):
                 return  # it is tried again after their ends, when what was missing may be there
             raise HostFailedError(f"no process that runs scripts can be started: {error}") from error
+        self._last_host += 1
+        lane = _Lane(host)
         self._lanes.append(lane)
         process, register = lane.host.process, self._selector.register
         register(process.events, selectors.EVENT_READ, (lane, lane.host.hear_events))
@@ -312,13 +324,19 @@ class LocalEngine:
 
     def _turn(self, until: float | None) -> bool:
         """Wait once, and take in what has happened. True: the caller's time is over, or it was woken."""
+        lookout = self._lookout
         due = [until, *(lane.host.due() for lane in self._lanes)]
+        if lookout is not None:
+            due.append(lookout.prepare())
         times = [at for at in due if at is not None]
         timeout = max(0.0, min(times) - time.monotonic()) if times else None
-        woken = False
+        woken = is_visited = False
         for key, events in self._selector.select(timeout):
             if key.data is None:
                 woken = True
+                continue
+            if key.data is lookout:
+                is_visited = True
                 continue
             lane, hear = key.data
             if lane not in self._lanes:  # what was heard before it has ended it
@@ -334,6 +352,9 @@ class LocalEngine:
         for lane in tuple(self._lanes):
             lane.host.keep_time()
             self._look_at(lane)
+        if lookout is not None and lookout.serve([one.host.connection for one in self._lanes], is_ready=is_visited):
+            for lane in self._lanes:
+                self._watch(lane)
         return woken or (until is not None and time.monotonic() >= until)
 
     def _hear(self, lane: _Lane, hear: Callable[[], None]) -> None:

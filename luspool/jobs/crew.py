@@ -30,7 +30,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..audit.record import AuditLog
 from ..batch.engine import Task
@@ -38,8 +38,12 @@ from ..batch.local import LocalEngine, LocalOptions
 from ..batch.outcome import Outcome
 from ..errors import ClosedError, HostFailedError, LuspoolError
 from ..functions import FunctionPool
+from ..onlooker import open_onlooker, program_name
 from ..scheduler.callees import Callees
 from .core import JobCore, JobStatus
+
+if TYPE_CHECKING:
+    from ..top.server import TopServer
 
 FUNCTIONS_GRACE_SECONDS: Final = 1.0
 """How long a run that is over, or a crew, waits for functions that still run: who called them may have been ended."""
@@ -58,8 +62,10 @@ class Crew:
         self._thread: threading.Thread | None = None
         """Written under the lock."""
         self._in_hand: dict[int, JobCore] = {}
-        """What the engine has, by number. For the thread alone, as are the next two."""
+        """What the engine has, by number. For the thread alone, as are the next three."""
         self._engine: LocalEngine | None = None
+        self._onlooker: TopServer | None = None
+        """Of the engine."""
         self._lingering: list[FunctionPool] = []
         """Of jobs that are over, with functions that are not; others may look once the thread has ended."""
         # The collector may call `retire` in any thread, within any of the blocks that hold the lock.
@@ -181,7 +187,8 @@ class Crew:
             if job is None:
                 self._wait_for_news()
                 return
-            self._engine = LocalEngine(self._options, self._bell, self._notice)
+            self._onlooker = open_onlooker(self._facts)
+            self._engine = LocalEngine(replace(self._options, onlooker=self._onlooker), self._bell, self._notice)
         while job is not None:
             self._engine.submit(job.task)
             job = self._next()
@@ -230,6 +237,26 @@ class Crew:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
+        onlooker, self._onlooker = self._onlooker, None
+        if onlooker is not None:
+            onlooker.close()
+
+    def _facts(self) -> dict[str, Any]:
+        """For who looks: what runs, and how much waits."""
+        assert self._engine is not None  # noqa: S101  for the type checker: it serves who looks
+        processes = self._engine.processes()
+        running = [
+            {
+                "number": number,
+                "script": self._in_hand[number].task.request.path,
+                "running_for": round(seconds * 1e9),
+                "process": processes[number],
+            }
+            for number, seconds in self._engine.running()
+        ]
+        with self._lock:
+            waiting = len(self._in_hand) - len(running) + len(self._coming)
+        return {"script": program_name(), "jobs": {"running": len(running), "waiting": waiting}, "running": running}
 
     def _notice(self, text: str) -> None:
         for job in self._in_hand.values():

@@ -16,7 +16,8 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Collection, Mapping
+import weakref
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from ..scheduler import wire
@@ -38,8 +39,8 @@ _PHASES: Final = frozenset(phase.value for phase in (Phase.READY, Phase.RUNNING,
 class TopServer:
     """See `surroundings.Onlooker`. For one thread. To be closed."""
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        """`facts` about the program are part of each answer. OSError: there is no place to meet."""
+    def __init__(self, facts: Callable[[], Mapping[str, Any]]) -> None:
+        """What `facts` gives about the program is part of each answer. OSError: there is no place to meet."""
         self._place = open_place()
         self._facts = facts
         self._began_at = time.monotonic_ns()
@@ -57,9 +58,10 @@ class TopServer:
         """How many hosts were not asked."""
         self._answers: list[dict[str, Any]] = []
         self._unsent = memoryview(b"")
+        _SERVERS.add(self)
 
     def close(self) -> None:
-        """Nobody is served any more."""
+        """Nobody is served any more. Repeatable."""
         self._place.close()
         self._leave()
 
@@ -127,7 +129,7 @@ class TopServer:
         answer = {
             "v": VERSION,
             "pid": os.getpid(),
-            **self._facts,
+            **self._facts(),
             "running_for": time.monotonic_ns() - self._began_at,
             "hosts": sorted(self._answers, key=lambda answer: answer["host"]),
             "silent": self._silent + len(self._missing),
@@ -154,6 +156,18 @@ class TopServer:
         if client is not None:
             with contextlib.suppress(OSError):
                 client.close()
+
+
+_SERVERS: Final[weakref.WeakSet[TopServer]] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for server in tuple(_SERVERS):
+        server.close()
+
+
+# A child of an embedding program serves nobody, but who comes would wait for it, at a socket that it has, too.
+os.register_at_fork(after_in_child=_close_all)
 
 
 def _host_seen(host: HostConnection, seen: wire.Seen) -> dict[str, Any]:

@@ -32,24 +32,26 @@ def top(pid: int | None, options: TopOptions) -> int:
     """Show the program of this process, or all; the exit status."""
     places = programs(pid)
     if options.is_once or options.as_json or len(places) != 1 or not sys.stdout.isatty():
-        return _show_once(places, options)
+        return _show_once(places, options, is_one=pid is not None)
     try:
         return _show_live(places[0], options)
     except KeyboardInterrupt:
         return errors.OK  # that is how one leaves
 
 
-def _show_once(places: list[Place], options: TopOptions) -> int:
+def _show_once(places: list[Place], options: TopOptions, *, is_one: bool) -> int:
+    """`is_one`: all of them are those of one process."""
     answers = [answer for place in places if (answer := ask(place)) is not None]
     if options.as_json:
         _print(json.dumps(answer) for answer in answers)
     elif not answers:
-        raise NothingSeenError("no 'luspool run' of yours that can be looked at runs now")
-    elif len(answers) > 1:
+        raise NothingSeenError("no program of yours that can be looked at runs now")
+    elif len(answers) > 1 and not is_one:
         _print([*view.overview(answers), "", "'luspool top PID' shows one of them."])
     else:
-        rates = view.Rates.between(None, answers[0])
-        _print(view.plain(answers[0], rates, options.sort, options.most, _usage(answers[0])))
+        for answer in answers:
+            rates = view.Rates.between(None, answer)
+            _print(view.plain(answer, rates, options.sort, options.most, _usage(answer)))
     return errors.OK
 
 
@@ -64,8 +66,8 @@ def _show_live(place: Place, options: TopOptions) -> int:
     def drawn(answer: Answer, before: Answer | None) -> Group:
         lines = [Text(line, no_wrap=True) for line in view.heading(answer, _usage(answer))]
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for index, name in enumerate(view.COLUMNS):
-            table.add_column(name, justify="right" if index < view.RIGHT else "left", no_wrap=True)
+        for name in view.COLUMNS:
+            table.add_column(name, justify="left" if name in view.LEFT else "right", no_wrap=True)
         room = min(options.most, max(1, console.height - len(lines) - 3))
         for row in view.rows(answer, view.Rates.between(before, answer), options.sort, room):
             table.add_row(*map(Text, row))

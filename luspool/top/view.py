@@ -14,8 +14,20 @@ from .client import Answer
 SORTS: Final = ("cpu", "memory", "mail")
 
 COLUMNS: Final = ("state", "host", "cpu %", "cpu", "memory", "in", "out", "script", "what it does")
-RIGHT: Final = 7
-"""How many of the columns are numbers."""
+LEFT: Final = ("script", "what it does")
+"""Those of the columns that are no numbers."""
+_LINES_MOST: Final = 8
+"""About processes."""
+_WORK: Final = {
+    "items": "items",
+    "done": "done",
+    "failed": "failed",
+    "running": "running",
+    "waiting": "waiting",
+    "again": "to be tried again",
+    "skipped": "done before",
+}
+"""What is counted of a batch, or of jobs, in words."""
 
 _OVERVIEW: Final = ("pid", "for", "hosts", "states", "running", "waiting", "cpu", "memory", "script")
 
@@ -34,12 +46,17 @@ class Rates:
         if before is None:
             return cls(_used(after), after["running_for"])
         earlier = _used(before)
-        used = {key: cpu - earlier.get(key, 0) for key, cpu in _used(after).items()}
+        used = {key: _since(earlier.get(key, 0), cpu) for key, cpu in _used(after).items()}
         return cls(used, after["running_for"] - before["running_for"])
 
     def percent(self, host: int, state: int) -> float:
         """Of one processor."""
-        return 100 * max(0, self.used[host, state]) / self.took if self.took > 0 else 0.0
+        return 100 * self.used[host, state] / self.took if self.took > 0 else 0.0
+
+
+def _since(before: int, now: int) -> int:
+    """A state that has used less than before is another one: its process stays, and runs one program after another."""
+    return now - before if now >= before else now
 
 
 def _used(answer: Answer) -> dict[tuple[int, int], int]:
@@ -52,18 +69,49 @@ def heading(answer: Answer, usage: Mapping[int, tuple[float, int]]) -> Iterator[
     total = {name: sum(host[name] for host in hosts) for name in ("states", "running", "ready", "waiting", "memory")}
     words = ", ".join(f"{total[name]} {name}" for name in ("running", "ready", "waiting"))
     running_for = format_duration(answer["running_for"])
-    yield f"{visible(answer['script'])}, process {answer['pid']}, for {running_for}"
-    states = "1 state" if total["states"] == 1 else f"{total['states']} states"
-    yield f"{states}: {words}; {format_size(total['memory'])} of memory"
-    for host in hosts:
+    yield f"{_name(answer)}, process {answer['pid']}, for {running_for}"
+    yield from _work(answer)
+    if hosts:
+        yield f"{_states(total['states'])}: {words}; {format_size(total['memory'])} of memory"
+    tasks = {task["process"]: task for task in answer.get("running", ())}
+    for host in hosts[:_LINES_MOST]:
         parts = [f"host {host['host']}, process {host['pid']}"]
+        if host["pid"] in tasks:
+            parts[0] += f", {_task(tasks[host['pid']])}"
         if host["pid"] in usage:
             cpu, resident = usage[host["pid"]]
             parts.append(f"{format_duration(round(cpu * 1e9))} of processor time, {format_size(resident)} resident")
-        yield f"{': '.join(parts)}; {host['states']} states"
+        yield f"{': '.join(parts)}; {_states(host['states'])}"
+    if len(hosts) > _LINES_MOST:
+        yield f"and {len(hosts) - _LINES_MOST} more"
     if answer["silent"]:
         silent = answer["silent"]
         yield "1 process does not answer" if silent == 1 else f"{silent} processes do not answer"
+    elsewhere = [task for task in answer.get("running", ()) if task["process"] is None]
+    yield from (f"elsewhere, {_task(task)}" for task in elsewhere[:_LINES_MOST])
+    if len(elsewhere) > _LINES_MOST:
+        yield f"and {len(elsewhere) - _LINES_MOST} more"
+
+
+def _states(count: int) -> str:
+    return "1 state" if count == 1 else f"{count} states"
+
+
+def _name(answer: Answer) -> str:
+    name = visible(answer["script"])
+    return f"{name} in {visible(answer['program'])}" if "program" in answer else name
+
+
+def _work(answer: Answer) -> Iterator[str]:
+    """How far a batch is, or what runs beside a program."""
+    for what in ("batch", "jobs"):
+        if what in answer:
+            counts = [f"{count} {_WORK[name]}" for name, count in answer[what].items() if count]
+            yield f"{what}: {', '.join(counts)}"
+
+
+def _task(task: Mapping[str, Any]) -> str:
+    return f"{task['number']} ({visible(task['script'])}) for {format_duration(task['running_for'])}"
 
 
 def rows(answer: Answer, rates: Rates, sort: str, most: int) -> list[tuple[str, ...]]:
@@ -127,13 +175,15 @@ def overview(answers: Sequence[Answer]) -> Iterator[str]:
 def plain(answer: Answer, rates: Rates, sort: str, most: int, usage: Mapping[int, tuple[float, int]]) -> Iterator[str]:
     """All of it as lines."""
     yield from heading(answer, usage)
+    if not answer["hosts"]:
+        return
     yield ""
     table = [COLUMNS, *rows(answer, rates, sort, most)]
     widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS) - 1)]
     for row in table:
         cells = [
-            cell.rjust(width) if column < RIGHT else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=False))
+            cell.ljust(width) if name in LEFT else cell.rjust(width)
+            for name, cell, width in zip(COLUMNS, row, widths, strict=False)
         ]
         yield "  ".join([*cells, row[-1]])
 

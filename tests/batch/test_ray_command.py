@@ -117,6 +117,17 @@ def test_a_command_that_is_killed_is_resumed(luspool, ray):
     assert [record["status"] for record in export(luspool)] == ["completed"] * 4
 
 
+def test_what_runs_on_the_cluster_is_shown_by_its_items(luspool, ray):
+    process = started(luspool, *ray)
+    while not (seen := json.loads(luspool("top", "--json", str(process.pid)).stdout))["running"]:
+        assert process.poll() is None
+    luspool.directory.joinpath("go").touch()
+    assert (seen["hosts"], seen["batch"]["items"], seen["batch"]["done"]) == ([], 4, 1)
+    assert [(one["number"], one["script"], one["process"]) for one in seen["running"]] == [(2, "a.lus", None)]
+    process.communicate()
+    assert process.returncode == 0
+
+
 def test_audit_logs_come_back_from_the_cluster(luspool, ray):
     luspool.write(a="pcall(os.getenv, 'A')", b="io.open('/etc/passwd')", c="x = = 1")
     done = luspool("batch", "a.lus", "b.lus", "c.lus", "--audit", "logs", "-q", *ray)

@@ -34,7 +34,7 @@ class Program:
     """A place to meet, with a loop that is turned by hand."""
 
     def __init__(self, hosts=2):
-        self.server = TopServer({"script": "main.lus"})
+        self.server = TopServer(lambda: {"script": "main.lus"})
         self.hosts = [Host(number + 1) for number in range(hosts)]
         self.clients = []
 

@@ -87,3 +87,30 @@ def test_columns_lie_under_their_names():
     names, *rows = list(view.plain(seen, Rates.between(None, seen), "cpu", 10, {50: (1.5, 4096)}))[-3:]
     assert {row.index("waits") for row in rows} == {names.index("what it does")}
     assert "1.5 s of processor time, 4 KiB resident" in list(view.heading(seen, {50: (1.5, 4096)}))[2]
+
+
+def test_a_batch_is_told_of_with_what_its_processes_run():
+    running = [
+        {"number": 7, "script": "\x1b.lus", "running_for": 2 * SECOND, "process": 50},
+        {"number": 8, "script": "b.lus", "running_for": SECOND, "process": None},
+    ]
+    counts = {"items": 9, "done": 3, "failed": 0, "running": 2, "again": 1, "skipped": 2}
+    seen = answer(state(1), script="luspool batch x", batch=counts, running=running)
+    lines = list(view.plain(seen, Rates.between(None, seen), "cpu", 10, {}))
+    assert lines[1] == "batch: 9 items, 3 done, 2 running, 1 to be tried again, 2 done before"
+    assert lines[3:5] == ["host 1, process 50, 7 (\\x1b.lus) for 2 s; 1 state", "elsewhere, 8 (b.lus) for 1 s"]
+    # On a cluster there are no processes to be looked at.
+    lines = list(view.plain(seen | {"hosts": []}, Rates.between(None, seen), "cpu", 10, {}))
+    assert lines[2:] == ["elsewhere, 8 (b.lus) for 1 s"]
+
+
+def test_of_many_processes_some_are_shown():
+    seen = answer(state(1))
+    lines = list(view.heading(seen | {"hosts": seen["hosts"] * 20}, {}))
+    assert (len(lines), lines[-1]) == (11, "and 12 more")
+
+
+def test_a_state_that_took_the_place_of_another_has_used_what_it_has_used():
+    before = answer(state(1, cpu=8 * SECOND))
+    after = answer(state(1, cpu=SECOND), running_for=12 * SECOND)
+    assert [row[2] for row in view.rows(after, Rates.between(before, after), "cpu", 10)] == ["50.0"]

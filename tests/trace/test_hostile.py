@@ -84,7 +84,7 @@ def seen(number=1):
 def test_a_host_that_shows_what_nobody_has_asked_for_is_ended():
     with pytest.raises(HostError, match="shows what nobody has asked for"):
         run(seen() + "receive()")
-    server = TopServer({})
+    server = TopServer(dict)
     try:
         with pytest.raises(HostError, match="shows what nobody has asked for"):
             run(seen() + "receive()", onlooker=server)

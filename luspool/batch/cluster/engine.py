@@ -13,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
+import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -28,6 +28,7 @@ from ...scheduler.units import UNLIMITED
 from ...source import working_directory
 from ..engine import Done, Task
 from ..local import LocalOptions
+from ..lookout import Lookout
 from ..results import ResultFiles
 from .connection import Cluster, Station, why_lost
 from .dealer import HEARTBEAT_SECONDS, Dealer, Dismiss, Exchange, Interrupt
@@ -102,9 +103,11 @@ class RayEngine:
         self._notice = notice
         self._notices: set[str] = set()
         self._bell = _Bell()
-        self._poll = select.poll()
-        self._poll.register(wake_fd, select.POLLIN)
-        self._poll.register(self._bell.fd, select.POLLIN)
+        self._selector = selectors.PollSelector()
+        self._selector.register(wake_fd, selectors.EVENT_READ)
+        self._selector.register(self._bell.fd, selectors.EVENT_READ)
+        onlooker = options.local.onlooker
+        self._lookout = None if onlooker is None else Lookout(onlooker, self._selector)
         self._wake_fd = wake_fd
         self._dealer = Dealer(sum(lanes))
         self._places = [_Place(one) for one in lanes]
@@ -137,6 +140,9 @@ class RayEngine:
     def running(self) -> Sequence[tuple[int, float]]:
         return self._dealer.running(time.monotonic())
 
+    def processes(self) -> Mapping[int, int]:
+        return {}  # they are elsewhere
+
     def wait(self, seconds: float | None) -> Sequence[Done]:
         until = None if seconds is None else time.monotonic() + seconds
         self._carry_out()
@@ -161,8 +167,10 @@ class RayEngine:
             self._manned[number].station.close(partial(self._bell.ring, number, self._closed))
         until = time.monotonic() + _CLOSE_SECONDS
         with contextlib.suppress(KeyError):  # closed twice
-            self._poll.unregister(self._wake_fd)  # whoever wakes us wants no more than this
-        while leaving and self._poll_for(until):
+            self._selector.unregister(self._wake_fd)  # whoever wakes us wants no more than this
+        if self._lookout is not None:
+            self._lookout.leave()
+        while leaving and self._wait_for(until):
             leaving -= {number for number, hear, answer in self._bell.take() if hear == self._closed}
         for manned in self._manned.values():
             manned.station.end()
@@ -274,8 +282,11 @@ class RayEngine:
         """Wait once, and take in what has happened. True: the caller's time is over, or it was woken."""
         now = time.monotonic()
         pauses = [place.not_before for place in self._places if place.number == 0 and place.not_before > now]
+        lookout = self._lookout
         due = [until, self._dealer.due(now), *(pauses if self._dealer.waiting else ()), self._patience()]
-        ready = self._poll_for(min((at for at in due if at is not None), default=None))
+        if lookout is not None:
+            due.append(lookout.prepare())
+        ready = self._wait_for(min((at for at in due if at is not None), default=None))
         for number, hear, answer in self._bell.take():
             if number not in self._manned:
                 continue  # it was given up meanwhile
@@ -284,7 +295,9 @@ class RayEngine:
             else:
                 hear(number, answer)
         self._carry_out()
-        return self._wake_fd in ready or (until is not None and time.monotonic() >= until)
+        if lookout is not None:
+            lookout.serve((), is_ready=any(key.data is lookout for key in ready))
+        return any(key.fd == self._wake_fd for key in ready) or (until is not None and time.monotonic() >= until)
 
     def _carry_out(self) -> None:
         now = time.monotonic()
@@ -306,10 +319,10 @@ class RayEngine:
         self._staff(now)
         self._tell_what_is_waited_for(now)
 
-    def _poll_for(self, until: float | None) -> set[int]:
-        """What is readable by then."""
-        timeout = None if until is None else max(0.0, until - time.monotonic()) * 1000
-        return {fd for fd, _ in self._poll.poll(timeout)}
+    def _wait_for(self, until: float | None) -> list[selectors.SelectorKey]:
+        """What is ready by then."""
+        timeout = None if until is None else max(0.0, until - time.monotonic())
+        return [key for key, _ in self._selector.select(timeout)]
 
     def _patience(self) -> float | None:
         since = self._waiting_since
