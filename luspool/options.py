@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -42,6 +43,27 @@ def once(_context: click.Context, _parameter: click.Parameter, values: tuple[str
     if len(values) > 1:
         raise click.BadParameter("given more than once; a set of a policy may extend others")
     return values[0] if values else None
+
+
+def grouped(
+    name: str, make: Callable[..., object], *options: Callable[[Callable[..., int]], Callable[..., int]]
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A decorator that gives a command `options`, in the order in which help lists them. Of what they come to it gets,
+    as `name`, what `make` makes of those that are its parameters, and all others by their names."""
+    own = frozenset(inspect.signature(make).parameters)
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @wraps(command)
+        def collected(**given: Any) -> int:  # noqa: ANN401  whatever click passes
+            made = make(**{one: given.pop(one) for one in own})
+            return command(**{name: made}, **given)
+
+        decorated: Callable[..., int] = collected
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
 
 
 class _LimitOption(click.Option):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from .hosts import MAX_HOSTS
 from .limit_options import limits_from, parse_slice
-from .options import limit_options, once, reader, strict_globals_option, verbosity_options
+from .options import grouped, limit_options, once, reader, strict_globals_option, verbosity_options
 from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from .scheduler.units import format_duration
 
@@ -74,20 +72,6 @@ _OPTIONS: Final[tuple[Callable[[Callable[..., int]], Callable[..., int]], ...]] 
 """All of `run` but those of the audit, in the order in which help lists them."""
 
 
-def run_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command all of these options. It gets what they come to as `options`, and its own by their names."""
-
-    @wraps(command)
-    def collected(**given: Any) -> int:  # noqa: ANN401  whatever click passes
-        options = _options(**{name: given.pop(name) for name in _OWN})
-        return command(options=options, **given)
-
-    decorated: Callable[..., int] = collected
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
-
-
 def _options(  # noqa: PLR0913  click passes each option by its name
     *,
     script: str,
@@ -131,4 +115,5 @@ def _options(  # noqa: PLR0913  click passes each option by its name
     )
 
 
-_OWN: Final = frozenset(inspect.signature(_options).parameters)
+run_options = grouped("options", _options, *_OPTIONS)
+"""Gives a command all of these options. It gets what they come to as `options`, and its own by their names."""

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 
 import click
 
 from .. import errors
-from ..limit_options import parse_slice
-from ..options import (
-    LimitedCommand,
-    limit_options,
-    once,
-    reader,
-    strict_globals_option,
-    verbosity_options,
-)
-from ..scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
-from ..scheduler.units import format_duration, parse_duration, parse_size
-from .course import HaltPolicy
-
-LEDGER = "luspool-batch.sqlite"
-LOCAL_JOBS_MOST = 512
+from ..options import LimitedCommand
+from .options import BatchOptions, batch_options, ledger_option
 
 
 class _BatchGroup(click.Group):
@@ -48,121 +34,9 @@ def batch() -> None:
     """
 
 
-def _parallelism() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-_ledger = click.option(
-    "--ledger", default=LEDGER, envvar="LUSPOOL_LEDGER", metavar="FILE", help=f"Where results are kept. [{LEDGER}]"
-)
-
-
 @batch.command(cls=LimitedCommand, no_args_is_help=True)
-@click.option("-P", "--pledge", "held", multiple=True, metavar="PLEDGE", help="Grant a permission. Repeatable.")
-@click.option("--allow", "ceiling", multiple=True, metavar="PLEDGE", help="Let scripts and items pledge it.")
-@click.option("--policy", metavar="FILE[:NAME]", callback=once, multiple=True, help="Pledges and limits of a file.")
-@click.option("--items", "files", multiple=True, metavar="FILE", help="Items as JSON lines; - is standard input.")
-@click.option("--arg", "arguments", multiple=True, metavar="TEXT", help="An argument for all scripts. Repeatable.")
-@click.option("-0", "--null", "is_null", is_flag=True, help="Paths on standard input end with NUL, not with a line.")
-@click.option(
-    "-j", "--jobs", type=click.IntRange(1, 100_000), metavar="N", help="Items at a time; as many as processors."
-)
-@click.option("--threads", type=click.IntRange(1, 512), default=1, metavar="N", help="Threads for each item. [1]")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where items run. [local]")
-@click.option("--address", metavar="HOST:PORT", help="A Ray cluster, or auto for this machine's. [one for this batch]")
-@click.option("--ray-jobs", type=click.IntRange(1, 512), metavar="N", help="Items at a time in each Ray worker.")
-@click.option("--isolate", is_flag=True, help="Give each item a process of its own.")
-@_ledger
-@click.option("--resume", is_flag=True, help="Leave items as they are that are done since an earlier run.")
-@click.option("--retry-failed", is_flag=True, help="As --resume, but only for those that completed.")
-@click.option("--retries", type=click.IntRange(0, 1000), default=0, metavar="N", help="Try failed items again. [0]")
-@click.option(
-    "--retry-delay",
-    "retry_delay",
-    callback=reader(parse_duration),
-    default="1s",
-    metavar="TIME",
-    help="Before the first retry; each further one waits twice as long. [1s]",
-)
-@click.option(
-    "--crashes",
-    type=click.IntRange(1, 1000),
-    default=2,
-    metavar="N",
-    help="Processes that may die of one script before it is not run any more. [2]",
-)
-@click.option(
-    "--halt",
-    callback=reader(HaltPolicy.parse),
-    default="never",
-    metavar="WHEN",
-    help="When to begin no more (soon,fail=N or soon,fail=N%) or end all (now,fail=…). [never]",
-)
-@click.option("--results", metavar="DIR", help="Write the output of each item to DIR/NUMBER/stdout and stderr.")
-@click.option(
-    "--audit",
-    "audits",
-    metavar="DIR",
-    help="Record every decision about a permission: a log for each try of an item, in DIR/NUMBER.",
-)
-@click.option(
-    "--keep-output",
-    "kept",
-    callback=reader(parse_size),
-    default="64K",
-    metavar="SIZE",
-    help="How much of each item's output the ledger keeps. [64K]",
-)
-@click.option("--json", "as_json", is_flag=True, help="A line of JSON on standard output for each item that ends.")
-@click.option(
-    "--wall",
-    type=click.Choice(["strict", "best-effort", "off"]),
-    envvar="LUSPOOL_WALL",
-    help="As of `luspool run`. [strict where the system can]",
-)
-@click.option(
-    "--slice",
-    "slice_nanoseconds",
-    callback=reader(parse_slice),
-    metavar="TIME",
-    help=f"As of `luspool run`. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
-)
-@strict_globals_option
-@verbosity_options
-@limit_options
-@click.argument("inputs", nargs=-1, metavar="[INPUT]...")
-def run(  # noqa: PLR0913  click passes each option by its name
-    *,
-    inputs: tuple[str, ...],
-    held: tuple[str, ...],
-    ceiling: tuple[str, ...],
-    policy: str | None,
-    files: tuple[str, ...],
-    arguments: tuple[str, ...],
-    is_null: bool,
-    jobs: int | None,
-    threads: int,
-    engine: str,
-    address: str | None,
-    ray_jobs: int | None,
-    isolate: bool,
-    ledger: str,
-    resume: bool,
-    retry_failed: bool,
-    retries: int,
-    retry_delay: int,
-    crashes: int,
-    halt: HaltPolicy,
-    results: str | None,
-    audits: str | None,
-    kept: int,
-    as_json: bool,
-    wall: str | None,
-    slice_nanoseconds: int | None,
-    limits: dict[str, int],
-    strict_globals: bool,
-    verbosity: int | None,
-) -> int:
+@batch_options
+def run(*, options: BatchOptions) -> int:
     """Run scripts in parallel, each with nothing permitted but what is pledged.
 
     INPUT is the path of a script; a directory, for all scripts beneath it; a pattern like 'a/**/*.lus'; or -, for paths
@@ -176,49 +50,8 @@ def run(  # noqa: PLR0913  click passes each option by its name
     luspool batch run -P fs:read=data --timeout 5s --halt soon,fail=10% 'scripts/**/*.lus'
     find . -name '*.lus' | luspool batch run -
     """
-    from .course import RetryPolicy  # noqa: PLC0415  each command imports what it needs: people wait for it
-    from .job import BatchOptions, run_batch  # noqa: PLC0415  likewise
-    from .local import TASKS_PER_HOST, LocalOptions  # noqa: PLC0415  likewise
+    from .job import run_batch  # noqa: PLC0415  each command imports what it needs: people wait for it
 
-    local = LocalOptions(
-        lanes=jobs or _parallelism(),
-        threads=threads,
-        slice_nanoseconds=DEFAULT_SLICE_NANOSECONDS if slice_nanoseconds is None else slice_nanoseconds,
-        tasks_per_host=1 if isolate else TASKS_PER_HOST,
-        output_kept=kept,
-        results=results,
-        audits=audits,
-    )
-    ray = None
-    if engine == "ray":
-        from .cluster.engine import RayOptions  # noqa: PLC0415  likewise
-
-        ray = RayOptions(local, address or os.environ.get("RAY_ADDRESS"), jobs, ray_jobs)
-    elif address or ray_jobs:
-        raise click.UsageError("--address and --ray-jobs are for --engine ray")
-    elif (jobs or 1) > LOCAL_JOBS_MOST:
-        raise click.BadParameter(f"{jobs} is too many for one machine; {LOCAL_JOBS_MOST} at most", param_hint="--jobs")
-    options = BatchOptions(
-        inputs=inputs,
-        files=files,
-        separator=b"\0" if is_null else b"\n",
-        arguments=arguments,
-        held=held,
-        ceiling=ceiling,
-        policy=policy,
-        limits=limits,
-        strict_globals=strict_globals,
-        wall=wall or "",
-        ledger=ledger,
-        resumes=resume,
-        retries_failed=retry_failed,
-        retry=RetryPolicy(retries, retry_delay / 1e9, crashes),
-        halt=halt,
-        as_json=as_json,
-        verbosity=verbosity or 0,
-        local=local,
-        ray=ray,
-    )
     return run_batch(options)
 
 
@@ -227,7 +60,7 @@ _statuses = click.option("--status", "statuses", multiple=True, metavar="STATUS"
 
 
 @batch.command()
-@_ledger
+@ledger_option
 @_run_number
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(ledger: str, number: int | None, as_json: bool) -> int:
@@ -256,7 +89,7 @@ def status(ledger: str, number: int | None, as_json: bool) -> int:
 
 
 @batch.command()
-@_ledger
+@ledger_option
 @_run_number
 @_statuses
 @click.option("--output", "wants_output", is_flag=True, help="What the items wrote to standard output instead.")
@@ -278,7 +111,7 @@ def results(ledger: str, number: int | None, statuses: tuple[str, ...], wants_ou
 
 
 @batch.command()
-@_ledger
+@ledger_option
 @_run_number
 @_statuses
 @click.option(
