@@ -232,7 +232,9 @@ def test_failures_halt_the_batch(luspool, halt, most):
     assert done.returncode == 1
     words = [record["status"] for record in export(luspool)]
     assert 2 <= words.count("failed") <= most
-    assert ("halted after 2 failed" in done.stderr) is (halt != "never")
+    # Two may end at once.
+    after = re.findall(r"halted after (\d+) failed", done.stderr)
+    assert after == [] if halt == "never" else len(after) == 1 and 2 <= int(after[0]) <= 3, done.stderr
     assert ("--resume goes on" in done.stderr) is (halt != "never")
     luspool("batch", ".", "--resume", "-q")
     assert [record["status"] for record in export(luspool)] == ["failed"] * 20

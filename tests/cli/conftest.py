@@ -10,6 +10,8 @@ import pytest
 
 COMMAND = str(Path(sys.executable).with_name("luspool"))
 MARK = "LUSPOOL_TEST_RUN"
+PATIENCE = 300
+"""Seconds until a command that hangs is called failed. On a machine with much else to do a start alone takes many."""
 
 
 class Luspool:
@@ -34,7 +36,7 @@ class Luspool:
             cwd=self.directory,
             env=self.environment,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
             **options,
         )
