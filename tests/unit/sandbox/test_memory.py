@@ -1,9 +1,11 @@
 """A state that needs more memory than it may have is ended, whatever it catches, with either mechanism."""
 
+import psutil
 import pytest
 
 from luspool.sandbox import codec
-from luspool.scheduler.protocol import Ended, Failure, Preempted, Slice
+from luspool.sandbox.preemption import mechanism
+from luspool.scheduler.protocol import Ended, Failure, Preempted, Slice, Waiting
 
 from .eaters import EAT, EATERS
 
@@ -134,3 +136,15 @@ def test_nothing_is_done_after_the_error_was_caught(lus, catcher):
     script = lus(f"{EAT} {catcher} print('survived')", limits={"memory": LIMIT})
     assert script.failure().kind == "memory"
     assert script.port.output == ""
+
+
+@pytest.mark.skipif(mechanism().library is None, reason="the native module gives memory back (2026-11-27)")
+def test_what_states_held_goes_back_to_the_system_also_from_between_those_that_stay(lus):
+    scripts = [lus("worker.peek()", is_worker=True) for _ in range(3000)]
+    for script in scripts:
+        assert isinstance(script.step(), Waiting)
+    most = psutil.Process().memory_info().rss
+    for number, script in enumerate(scripts):
+        if number % 50 != 49:
+            script.state.close()
+    assert psutil.Process().memory_info().rss < most - (40 << 20)
