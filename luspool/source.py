@@ -1,4 +1,4 @@
-"""Reads scripts that the command line names."""
+"""Reads scripts that the command line, or a caller of the Python interface, names."""
 
 from __future__ import annotations
 
