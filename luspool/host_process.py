@@ -239,6 +239,8 @@ class _Process:
             self._resident = self._events.resident = Resident(self._events, sandbox, message)
             self._host = self._resident.host
             self._put_up_wall(message, request, program)
+            if message.traces:
+                self._host.trace()
             self._host.start()
             self._resident.begin(message)
             return

@@ -189,6 +189,7 @@ class Dispatcher:
         self.machine.calls.last_id = last_call
         if self.trace is not None:
             self.trace.observe(self.machine)
+            self._announcer.append(self.trace.send)  # all of a tree's is told before its end
         self.input = InputBuffer()
         self.deadlines = Deadlines()
         for executor in self.executors:

@@ -29,7 +29,7 @@ from .supervisor import (
     not_ready,
     take_seen,
 )
-from .surroundings import Onlooker
+from .surroundings import Onlooker, Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,11 @@ class WarmHost:
     A listener may raise: then the host has to be closed.
     """
 
-    def __init__(self, process: HostProcess, number: int = 1, onlooker: Onlooker | None = None) -> None:
-        """Takes over the process: `close` ends it. `number` is the one by which people know it."""
+    def __init__(
+        self, process: HostProcess, number: int = 1, onlooker: Onlooker | None = None, traced: Traced | None = None
+    ) -> None:
+        """Takes over the process: `close` ends it. `number` is the one by which people know it. `traced` may raise as
+        a listener, in `take`; None: no program asks it for a trace."""
         self.number = number
         self.process = process
         self.connection = HostConnection(process)
@@ -88,6 +91,7 @@ class WarmHost:
         self._hello_until = hello_deadline()
         self._program: _Program | None = None
         self._onlooker = onlooker
+        self._traced = traced
         self._has_noticed = False
 
     @property
@@ -187,6 +191,9 @@ class WarmHost:
     def _take_events(self) -> None:
         try:
             for message in self.connection.events.messages():
+                if isinstance(message, wire.Trace):  # also of the time between two programs
+                    self._trace(message)
+                    continue
                 if self._program is None:
                     raise _out_of_turn(message)
                 self._event(message, self._program)
@@ -226,6 +233,14 @@ class WarmHost:
                 self._end(ended=message)
             case _:
                 raise _out_of_turn(message)
+
+    def _trace(self, message: wire.Trace) -> None:
+        if self._traced is None:
+            raise _out_of_turn(message)
+        try:
+            self._traced.take(self.number, self.process.pid, message)
+        except wire.WireError as error:
+            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
 
     def _call(self, call: wire.Call, calls: CallRouter) -> None:
         try:

@@ -10,6 +10,7 @@ from ..errors import LuspoolError
 from ..request import Request
 from ..scheduler.connection import HostError
 from ..scheduler.limits import Limits
+from ..scheduler.surroundings import Traced
 from .outcome import Outcome
 
 
@@ -36,6 +37,13 @@ class Done:
     outcome: Outcome | None
     fault: LuspoolError | None = None
     """Why it was not run to its end, where that is no doing of its own, and concerns no other task."""
+
+
+class TracedTasks(Traced, Protocol):
+    """Takes also what tasks there were. May raise CannotWriteError."""
+
+    def ended(self, host: int, process: int, task: Task, began_at: int, outcome: Outcome) -> None:
+        """A task that began then, by the monotonic clock in nanoseconds, has ended in the host of this number."""
 
 
 class CancelledError(HostError):

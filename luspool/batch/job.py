@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
-from typing import BinaryIO, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from .. import __version__
 from ..errors import UsageError
@@ -17,7 +18,6 @@ from ..permissions import PledgeSet
 from ..policy import open_policy
 from ..report import notice_text
 from ..scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
-from ..scheduler.surroundings import Onlooker
 from ..source import working_directory
 from ..streams import StandardStreams
 from .batch import Batch, Resume
@@ -36,6 +36,9 @@ from .plan import Planner
 from .rights import Grants
 from .show import JSON_VERSION, summary
 from .signals import Signals
+
+if TYPE_CHECKING:
+    from .trace import BatchTrace
 
 CAUSES_SHOWN: Final = 10
 """Causes of failures in a summary."""
@@ -105,7 +108,8 @@ def run_batch(options: BatchOptions) -> int:
         if onlooker is not None:
             stack.callback(onlooker.close)
         try:
-            local = _local_options(options, audits, onlooker)
+            trace = _open_trace(options, run.total, stack)
+            local = replace(_local_options(options, audits), onlooker=onlooker, traced=trace)
             engine = _engine(options.engine, local, signals.fd, notice, stack)
         except BaseException:
             ledger.end_run(run.id, "failed")
@@ -122,7 +126,10 @@ def run_batch(options: BatchOptions) -> int:
             signals,
         )
         try:
-            return batch.run()
+            status = batch.run()
+            if trace is not None:
+                trace.finish(status)
+            return status
         finally:
             display.close()
             streams.say(_summary(ledger, run.id, records.ledger))
@@ -136,6 +143,8 @@ def _check(options: BatchOptions) -> None:
     if inputs.count(STANDARD_INPUT) > 1:
         raise UsageError(f"standard input ({STANDARD_INPUT}) can be read once")
     if options.engine.is_ray:
+        if options.records.trace is not None:
+            raise UsageError("--trace is for --engine local: a cluster is not traced")
         from .cluster.connection import check_ray  # noqa: PLC0415  only who has a cluster waits for it
 
         check_ray(_address(options.engine))
@@ -159,7 +168,7 @@ def _warnings(options: BatchOptions, pledges: PledgeSet, audits: str | None) -> 
     return warnings_about(files, pledges, "a script")
 
 
-def _local_options(options: BatchOptions, audits: str | None, onlooker: Onlooker | None) -> LocalOptions:
+def _local_options(options: BatchOptions, audits: str | None) -> LocalOptions:
     engine, records, slice_ = options.engine, options.records, options.engine.slice_nanoseconds
     return LocalOptions(
         lanes=engine.lanes,
@@ -169,8 +178,18 @@ def _local_options(options: BatchOptions, audits: str | None, onlooker: Onlooker
         output_kept=records.kept,
         results=records.results,
         audits=audits,
-        onlooker=onlooker,
     )
+
+
+def _open_trace(options: BatchOptions, items: int, stack: ExitStack) -> BatchTrace | None:
+    """The trace of a batch of so many items, if there is to be one; `stack` closes it. UsageError."""
+    if options.records.trace is None:
+        return None
+    from .trace import BatchTrace  # noqa: PLC0415  only who wants one waits for it
+
+    facts = {"luspool": __version__, "script": _name(options.inputs), "items": items, "jobs": options.engine.lanes}
+    inputs = [options.records.ledger, *(file for file in options.inputs.files if file != STANDARD_INPUT)]
+    return stack.enter_context(BatchTrace(options.records.trace, facts, inputs, nullcontext(), are_apart=True))
 
 
 def _engine(

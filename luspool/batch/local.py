@@ -31,7 +31,7 @@ from ..scheduler.surroundings import Onlooker
 from ..scheduler.units import UNLIMITED
 from ..scheduler.warm import WarmHost
 from .capture import Capture
-from .engine import CancelledError, Done, Task
+from .engine import CancelledError, Done, Task, TracedTasks
 from .logs import TaskLog, open_log
 from .lookout import Lookout
 
@@ -84,6 +84,8 @@ class LocalOptions:
     """Who carries out what the task of this number calls, asked when it begins. None: it is not to begin any more."""
     onlooker: Onlooker | None = None
     """Who may look at what runs; to be closed after the engine."""
+    traced: TracedTasks | None = None
+    """Who is told what runs when."""
     start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
 
 
@@ -273,7 +275,14 @@ class LocalEngine:
             self._done.append(Done(task.number, None, self._fault_alone(error)))
             return
         request = task.request if log is None else replace(task.request, audit="enforce")
-        start = wire.Start.of(options.threads, options.slice_nanoseconds, task.limits, request.pack(), stays=True)
+        start = wire.Start.of(
+            options.threads,
+            options.slice_nanoseconds,
+            task.limits,
+            request.pack(),
+            stays=True,
+            traces=options.traced is not None,
+        )
         lane.capture = Capture(task, options.output_kept, options.results, log)
         lane.task, lane.began = task, time.monotonic()
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
@@ -294,7 +303,8 @@ class LocalEngine:
 
     def _start(self) -> None:
         try:
-            host = WarmHost(self._options.start_host(), self._last_host + 1, self._options.onlooker)
+            options = self._options
+            host = WarmHost(options.start_host(), self._last_host + 1, options.onlooker, options.traced)
         except OSError as error:
             if self._done or any(lane.task is not None for lane in self._lanes):
                 return  # it is tried again after their ends, when what was missing may be there
@@ -317,6 +327,8 @@ class LocalEngine:
             if one in self._selector.get_map():
                 self._selector.unregister(one)
         lane.host.close()
+        if self._options.traced is not None:
+            self._options.traced.died(process.pid)
         if lane.capture is not None:
             lane.capture.close()
 
@@ -398,6 +410,9 @@ class LocalEngine:
                 self._notices.add(text)
                 self._notice(text)
         capture.close()
+        if self._options.traced is not None and outcome is not None:
+            began_at = round(lane.began * 1e9)
+            self._options.traced.ended(host.number, host.process.pid, task, began_at, outcome)
         self._done.append(Done(task.number, outcome if lane.fault is None else None, lane.fault))
         lane.task = lane.capture = lane.fault = None
         host.is_gone |= host.programs >= self._options.tasks_per_host or self._has_grown(lane)

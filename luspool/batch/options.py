@@ -191,6 +191,7 @@ class RecordOptions:
     ledger: str
     results: str | None
     audits: str | None
+    trace: str | None
     kept: int
     as_json: bool
 
@@ -206,6 +207,7 @@ _records = grouped(
         metavar="DIR",
         help="Record every decision about a permission: a log for each try of an item, in DIR/NUMBER.",
     ),
+    click.option("--trace", metavar="FILE", help="Record in a file what ran when, for Perfetto."),
     click.option(
         "--keep-output",
         "kept",

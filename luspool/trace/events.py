@@ -29,8 +29,14 @@ _ARROWS_MOST: Final = 1 << 16
 _COUNTS: Final = {"states": "states", "ready": "states", "memory": "bytes"}
 """What hosts count, and the unit."""
 
-_Arrow: TypeAlias = tuple[str, int, int]
-"""What leads from one state to another: "birth", "up" (to a parent) or "down", the child, and the number."""
+_ITEMS: Final = _THREADS_MOST + 1
+"""The thread of a host, as it were, on which items are drawn."""
+_ROOT: Final = 1
+"""The root of each program, in a host that runs one after the other."""
+
+_Arrow: TypeAlias = tuple[str, int, int, tuple[int, int]]
+"""What leads from one state to another: "birth", "up" (to a parent) or "down", the child, and the number; and which
+program of which host this is about, where each has its own."""
 _UP, _DOWN, _BIRTH = "up", "down", "birth"
 _BEGINNINGS: Final = {Kind.TOLD_PARENT: _UP, Kind.TOLD_CHILD: _DOWN, Kind.CREATED: _BIRTH}
 _ENDS: Final = {Kind.HEARD_CHILD: _UP, Kind.HEARD_PARENT: _DOWN, Kind.BEGAN: _BIRTH}
@@ -39,9 +45,11 @@ _ENDS: Final = {Kind.HEARD_CHILD: _UP, Kind.HEARD_PARENT: _DOWN, Kind.BEGAN: _BI
 class TraceEvents:
     """Makes the events of one trace: objects of JSON, as text in ASCII, without line ends."""
 
-    def __init__(self, began_at: int) -> None:
-        """`began_at` is the time 0 of the trace, by the monotonic clock in nanoseconds."""
+    def __init__(self, began_at: int, *, are_apart: bool = False) -> None:
+        """`began_at` is the time 0 of the trace, by the monotonic clock in nanoseconds. `are_apart`: each host runs
+        programs of its own, one after the other, and not a part of one."""
         self._began_at = began_at
+        self._are_apart = are_apart
         self._hosts: dict[int, _Host] = {}
         """By process."""
         self._arrows: dict[_Arrow, _Tip] = {}
@@ -66,11 +74,8 @@ class TraceEvents:
 
         WireError where no host sends that; what came before it counts.
         """
-        host = self._hosts.get(process)
-        if host is None:
-            host = self._hosts[process] = _Host(process)
-            yield _named("process_name", process, 0, f"host {number}")
-            yield _event("M", process, 0, name="process_sort_index", args={"sort_index": number})
+        yield from self._know(number, process)
+        host = self._hosts[process]
         try:
             for row in unpack_rows(trace.texts, trace.rows):
                 self._check_time(row, now)
@@ -78,10 +83,37 @@ class TraceEvents:
         except RowError as error:
             raise wire.WireError(str(error)) from error
 
-    def died(self, process: int, now: int) -> None:
-        """The host is dead: what it had begun has ended now, unless it says more."""
-        if process in self._hosts:
-            self._hosts[process].died_at = now
+    def item(
+        self, number: int, process: int, name: str, span: tuple[int, int], facts: Mapping[str, Any]
+    ) -> Iterator[str]:
+        """The host of this number, a process, has run an item, from one time to another, and nothing beside it."""
+        yield from self._know(number, process)
+        host = self._hosts[process]
+        if not host.has_items:
+            host.has_items = True
+            yield _named("thread_name", process, _ITEMS, "items")
+        began_at, ended_at = span
+        at, took = self._ts(began_at), _us(ended_at - began_at)
+        yield _event("X", process, _ITEMS, at, dur=took, cat="item", name=visible(name), args=facts)
+
+    def died(self, process: int, now: int) -> Iterator[str]:
+        """The host is dead: what it had begun has ended now, unless it says more. That can't be where hosts are apart:
+        it is forgotten, and another process may have its number."""
+        host = self._hosts.get(process)
+        if host is None:
+            return
+        if not self._are_apart:
+            host.died_at = now
+            return
+        yield from self._end_of(host, now)
+        del self._hosts[process]
+
+    def _know(self, number: int, process: int) -> Iterator[str]:
+        """The names of a host that is new."""
+        if process not in self._hosts:
+            self._hosts[process] = _Host(process)
+            yield _named("process_name", process, 0, f"host {number}")
+            yield _event("M", process, 0, name="process_sort_index", args={"sort_index": number})
 
     def _check_time(self, row: Row, now: int) -> None:
         until = row.at + row.number if row.kind == Kind.RAN else row.at
@@ -119,11 +151,13 @@ class TraceEvents:
         elif kind is Kind.FAILED:
             name = f"failed: {visible(row.text)}"
             yield self._instant(name, "error", place, row.at, {"state": number, "error": visible(row.detail)})
+        program = (host.process, host.programs) if self._are_apart else (0, 0)
         if kind in _BEGINNINGS:
-            yield from self._arrow((_BEGINNINGS[kind], row.child, row.number), _Tip(*place, row.at, is_start=True))
+            arrow = _BEGINNINGS[kind], row.child, row.number, program
+            yield from self._arrow(arrow, _Tip(*place, row.at, is_start=True))
         elif kind in _ENDS:
-            child = row.state if kind is Kind.BEGAN else row.child
-            yield from self._arrow((_ENDS[kind], child, row.number), _Tip(*place, row.at, is_start=False))
+            arrow = _ENDS[kind], row.state if kind is Kind.BEGAN else row.child, row.number, program
+            yield from self._arrow(arrow, _Tip(*place, row.at, is_start=False))
 
     def _step(self, host: _Host, thread: _Thread, kind: Kind, row: Row) -> str:
         """A step, its beginning or its end. One thread makes them one after the other."""
@@ -145,6 +179,7 @@ class TraceEvents:
         if row.state in host.lives or len(host.lives) >= _STATES_MOST:
             raise RowError(f"a state {row.state} that begins out of turn, in a trace")
         self._last_life += 1
+        host.programs += row.state == _ROOT
         life = host.lives[row.state] = _Life(self._last_life, row, host.process)
         return self._async("b", life, life.name)
 
@@ -220,7 +255,7 @@ class TraceEvents:
 class _Host:
     """What is known of a host while it goes on."""
 
-    __slots__ = ("died_at", "lives", "process", "threads")
+    __slots__ = ("died_at", "has_items", "lives", "process", "programs", "threads")
 
     def __init__(self, process: int) -> None:
         self.process = process
@@ -228,6 +263,10 @@ class _Host:
         self.lives: dict[int, _Life] = {}
         """By the states' ids."""
         self.died_at: int | None = None
+        self.programs = 0
+        """How many have begun, where it runs one after the other."""
+        self.has_items = False
+        """Some were told of."""
 
 
 class _Thread:

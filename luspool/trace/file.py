@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ..errors import CannotWriteError
 from ..output_file import OutputFile, Purpose
@@ -33,13 +33,15 @@ class TraceFile:
         facts: Mapping[str, Any],
         inputs: Iterable[str],
         interruptible: AbstractContextManager[object],
+        *,
+        are_apart: bool = False,
     ) -> None:
         """Opens the file `name`, replacing what is there, and writes its beginning: what is said of the run.
 
-        `inputs` and `interruptible`: see `OutputFile`. UsageError.
+        `inputs` and `interruptible`: see `OutputFile`. `are_apart`: see `TraceEvents`. UsageError.
         """
         self._file = OutputFile(name, _PURPOSE, inputs, interruptible)
-        self._events = TraceEvents(time.monotonic_ns())
+        self._events = TraceEvents(time.monotonic_ns(), are_apart=are_apart)
         self._process = os.getpid()
         self._is_over = False
         """Nothing more is to be written: its end was, or something could not be."""
@@ -51,7 +53,7 @@ class TraceFile:
             self._file.close()
             raise
 
-    def __enter__(self) -> TraceFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -75,7 +77,11 @@ class TraceFile:
 
     def died(self, process: int) -> None:
         """A host is dead."""
-        self._events.died(process, time.monotonic_ns())
+        self._add(self._events.died(process, time.monotonic_ns()))
+
+    def item(self, host: int, process: int, name: str, span: tuple[int, int], facts: Mapping[str, Any]) -> None:
+        """See `TraceEvents.item`."""
+        self._add(self._events.item(host, process, name, span, facts))
 
     def finish(self, status: int) -> None:
         """The run is over, with this exit status: write the end."""

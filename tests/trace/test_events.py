@@ -21,13 +21,16 @@ AT = 1_000_100
 class Trace:
     """A trace in memory, with hosts 1, 2… as processes 101, 102…"""
 
-    def __init__(self):
-        self.events = TraceEvents(BEGAN)
+    def __init__(self, *, are_apart=False):
+        self.events = TraceEvents(BEGAN, are_apart=are_apart)
         self.text = list(self.events.header(100, {"script": "main.lus"}))
 
     def take(self, *rows, host=1, now=NOW):
         for event in self.events.of(host, 100 + host, wire.Trace(*pack_rows(rows)), now):
             self.text.append(event)
+
+    def die(self, host, now):
+        self.text += self.events.died(100 + host, now)
 
     def end(self, now=NOW, *, is_honest=True):
         self.text += self.events.footer(100, {"status": 0}, now)
@@ -83,10 +86,26 @@ def test_what_has_begun_ends_with_its_host_or_with_the_trace():
     wait = Row(Kind.WAITS, AT + 1, 1, text="InboxHasMail")
     for host in (1, 2):
         trace.take(began(), wait, Row(Kind.RUNS, AT, 3, 2, text="b.lus"), host=host, now=AT + 10)
-    trace.events.died(101, AT + 20)
+    trace.die(1, AT + 20)
     events = trace.end()
     ends = {event["pid"]: event["ts"] for event in events if event["ph"] in "eE"}
     assert ends == {101: 0.12, 102: 1000.0}
+
+
+def test_where_hosts_are_apart_no_arrow_leads_from_one_program_to_another():
+    trace = Trace(are_apart=True)
+    trace.take(began(), told(1), ran())
+    trace.take(heard(1), host=2)
+    trace.take(Row(Kind.ENDED, AT + 3, 1), began(at=AT + 200), heard(1, at=AT + 300))
+    assert count(trace.end(), ph="f") == 0
+
+
+def test_a_host_that_has_died_is_forgotten_where_it_is_apart():
+    trace = Trace(are_apart=True)
+    trace.take(began(), Row(Kind.RUNS, AT, 3, 2, text="b.lus"))
+    trace.die(1, AT + 20)
+    assert trace.events._hosts == {}
+    assert {event["ts"] for event in trace.end() if event["ph"] in "eE"} == {0.12}
 
 
 def test_a_state_of_the_first_of_several_hosts_has_the_number_of_the_audit_log():
@@ -194,5 +213,19 @@ def test_whatever_hosts_send_what_is_written_are_events_that_belong_together(bat
             with suppress(wire.WireError):
                 trace.take(row, host=host)
         if dies:
-            trace.events.died(100 + host, NOW)
+            trace.die(host, NOW)
+    trace.end(is_honest=False)
+
+
+@given(batches)
+def test_so_they_do_where_hosts_are_apart(batches):
+    trace, deaths = Trace(are_apart=True), 0
+    for host, rows, dies in batches:
+        for row in rows:
+            with suppress(wire.WireError):
+                trace.take(row, host=host + 10 * deaths)
+        if dies:
+            trace.text += trace.events.item(host, 100 + host + 10 * deaths, "a", (BEGAN, NOW), {})
+            trace.die(host + 10 * deaths, NOW)
+            deaths += 1
     trace.end(is_honest=False)
