@@ -21,7 +21,7 @@ from typing import Any, Final
 import lupa.lua55
 
 from . import operations
-from .syntax import PIECES, Stop, Translation, asking, fault_from_lua, translate
+from .syntax import CompileError, Stop, Translation, compile_lua, fault_from_lua, translate
 
 _LUA: Final = Path(__file__).parent / "lua"
 _CORE: Final = ("raw", "kinds", "coroutines", "base", "mail")
@@ -44,38 +44,6 @@ def _runtime(max_memory: int | None = None) -> Any:  # noqa: ANN401 - lupa has n
         unpack_returned_tuples=False,
         max_memory=max_memory,
     )
-
-
-_DUMP: Final = (
-    PIECES
-    + b"""
-local source, name, strip, is_stopped = ...
-local chunk, problem = load(pieces(source, is_stopped), name, "t")
-if not chunk then return nil, problem end
-return string.dump(chunk, strip)
-"""
-)
-
-
-def _compile(source: bytes, name: bytes, *, strip: bool, stop: Stop | None = None) -> bytes:
-    """Bytecode of Lua text; `CompileError` with Lua's message, `TranslationStoppedError`.
-
-    In an interpreter of its own, so that no text waits for another.
-    """
-    stop = stop or Stop()
-    answer = _runtime().execute(_DUMP, source, name, strip, asking(stop))
-    if isinstance(answer, bytes):
-        return answer
-    stop.check()
-    raise CompileError(answer[1])
-
-
-class CompileError(Exception):
-    """Lua's own compiler refused the text; `message` is what it said."""
-
-    def __init__(self, message: bytes) -> None:
-        super().__init__(message.decode("utf-8", "replace"))
-        self.message = message
 
 
 _LARGEST_MESSAGE: Final = (1 << 31) - 1
@@ -120,7 +88,7 @@ def _compiled_core(portable: bool) -> bytes:
     for part in (*_CORE, *_PORTABLE) if portable else _CORE:
         text += [b"core.%s = function(...)\n" % part.encode(), library()[part], b"\nend\n"]
     text += [b"return (function(...)\n", library()["boot"], b"\nend)(core, ...)"]
-    return _compile(b"".join(text), b"=luspool", strip=True) + _PADDING
+    return compile_lua(b"".join(text), b"=luspool", Stop(), strip=True) + _PADDING
 
 
 @cache
@@ -128,7 +96,7 @@ def lazy_part(name: str) -> bytes:
     """Bytecode of a part of the library that a state fetches when it first needs it. KeyError for any other name."""
     if name in (*_CORE, *_PORTABLE, "boot") or name not in library():
         raise KeyError(name)
-    return _compile(_source(name), b"=luspool", strip=True)
+    return compile_lua(_source(name), b"=luspool", Stop(), strip=True)
 
 
 def new_interpreter(  # noqa: PLR0913  all by name
@@ -199,9 +167,20 @@ class ChunkCache:
 
 def compile_script(source: bytes, name: str, *, strict_globals: bool, stop: Stop | None = None) -> Chunk:
     """Lus source to bytecode; raises `SyntaxFault` for whatever is wrong with it, `TranslationStoppedError`."""
-    translation = translate(source, name, strict_globals=strict_globals, stop=stop)
+    compiled: dict[bytes, bytes] = {}
+
+    def is_lua(text: bytes, stop: Stop) -> bool:
+        try:
+            compiled[text] = compile_lua(text, chunk_name(name), stop)
+        except CompileError:
+            return False
+        return True
+
+    stop = stop or Stop()
+    translation = translate(source, name, strict_globals=strict_globals, stop=stop, is_lua=is_lua)
+    bytecode = compiled.get(translation.lua)
     try:
-        bytecode = _compile(translation.lua, chunk_name(name), strip=False, stop=stop)
+        bytecode = bytecode or compile_lua(translation.lua, chunk_name(name), stop)
     except CompileError as error:
         raise fault_from_lua(str(error), source, name) from None
     return Chunk(bytecode, helper_names(translation))

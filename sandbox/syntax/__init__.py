@@ -1,16 +1,16 @@
 """The language front end: from Lus source text to Lua 5.5 text that keeps every line where it was."""
 
 from .faults import Stop, SyntaxFault, TranslationStoppedError, fault_from_lua
-from .pieces import PIECES, asking
+from .lua_compiler import CompileError, compile_lua
 from .translate import Translation, translate
 
 __all__ = [
-    "PIECES",
+    "CompileError",
     "Stop",
     "SyntaxFault",
     "Translation",
     "TranslationStoppedError",
-    "asking",
+    "compile_lua",
     "fault_from_lua",
     "translate",
 ]

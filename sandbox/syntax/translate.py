@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lupa import lua55
-
 from .emit import Emitter
 from .faults import UTF8_BOM, Problem, Stop, TooDeepProblem, fault_at
-from .pieces import PIECES, asking
+from .lua_compiler import CompileError, compile_lua
 from .statements import OrdinaryWordError, Parser
 from .tokens import read_tokens
 
@@ -18,14 +17,6 @@ _SHEBANG = re.compile(rb"#[^\r\n]*+")
 _GLOBAL = re.compile(rb"\bglobal\b")
 _AMBIGUOUS = re.compile(rb"\b(?:catch|from)\b")
 """Words that can stand in a text which Lua accepts and means something else: `x = catch(f)`, `local a from(t)`."""
-
-_ACCEPTS = (
-    PIECES
-    + b"""
-local text, is_stopped = ...
-return load(pieces(text, is_stopped), "=", "t", nil) ~= nil
-"""
-)
 
 AnyParser = TypeVar("AnyParser", bound=Parser)
 
@@ -49,28 +40,47 @@ class Translation:
         return bool(self.helpers)
 
 
-def translate(source: bytes, name: str, *, strict_globals: bool = False, stop: Stop | None = None) -> Translation:
+def is_lua(text: bytes, stop: Stop) -> bool:
+    """Whether Lua's own compiler accepts the text: the test for "no construct of Lus" that can't be wrong.
+
+    Every construct of Lus is an error in Lua, but for the ambiguous words.
+    """
+    try:
+        compile_lua(text, b"=", stop)
+    except CompileError:
+        return False
+    return True
+
+
+def translate(
+    source: bytes,
+    name: str,
+    *,
+    strict_globals: bool = False,
+    stop: Stop | None = None,
+    is_lua: Callable[[bytes, Stop], bool] = is_lua,
+) -> Translation:
     """Turn a script into Lua 5.5 text; raises SyntaxFault, and nothing else whatever the bytes are.
 
     But `TranslationStoppedError` soon after somebody has requested `stop`: a megabyte may take seconds.
 
     `name` is the script's path as faults show it. Unless `strict_globals`, an undeclared name stays legal after the
     script has declared some with `global`. Time and memory are linear in the size of the source, but for what Lua's own
-    compiler takes (see `pieces`). What only that finds (labels, too many variables) comes out when the text is loaded:
-    see `fault_from_lua`.
+    compiler takes (see `lua_compiler`). What only that finds (labels, too many variables) comes out when the text is
+    loaded: see `fault_from_lua`. `is_lua` is for who wants to keep what the compiler makes of a text that it accepts.
     """
     stop = stop or Stop()
     source = source.removeprefix(UTF8_BOM)
     text, skipped = without_head(source)
     prefix = b"" if strict_globals or not _GLOBAL.search(text) else b"global *; "
     plain = prefix + text
-    if not _AMBIGUOUS.search(text) and _is_lua(plain, stop):
+    if not _AMBIGUOUS.search(text) and is_lua(plain, stop):
         return Translation(plain, ())
     try:
         body, helpers = rewrite(text, stop)
     except Problem as problem:
         # What means something in Lua is not refused; but a text that wasn't read to its end may be Lus as well.
-        if not isinstance(problem, TooDeepProblem) and _is_lua(plain, stop):
+        if not isinstance(problem, TooDeepProblem) and is_lua(plain, stop):
             return Translation(plain, ())
         raise fault_at(problem.offset + skipped, problem.message, source, name) from None
     return Translation(_chunk(prefix, body, helpers), tuple(helpers))
@@ -81,18 +91,6 @@ def without_head(source: bytes) -> tuple[bytes, int]:
     shebang = _SHEBANG.match(source)
     skipped = shebang.end() if shebang else 0
     return source[skipped:], skipped
-
-
-def _is_lua(text: bytes, stop: Stop) -> bool:
-    """Whether Lua's own compiler accepts the text: the test for "no construct of Lus" that can't be wrong.
-
-    Every construct of Lus is an error in Lua, but for the ambiguous words. A state of its own for every text, so that
-    threads don't wait for each other and nothing is left behind; it compiles and runs nothing.
-    """
-    lua = lua55.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
-    accepted = bool(lua.execute(_ACCEPTS, text, asking(stop)))
-    stop.check()
-    return accepted
 
 
 def rewrite(text: bytes, stop: Stop | None = None) -> tuple[bytes, dict[str, str]]:
