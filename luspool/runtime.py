@@ -283,7 +283,7 @@ class Runtime:
     def _read(self, name: str, source: str | bytes | None) -> bytes:
         if source is None:
             path = name if name != STANDARD_INPUT else f"./{name}"  # which only the command takes for that
-            return read_script(path, nullcontext(), self._limits.state.source)
+            return read_script(path, nullcontext(), self._limits.state.source, "raise it by StateLimits(source=…)")
         text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
         if len(text) > SOURCE_MOST:
             raise UsageError(f"{name} has {len(text)} bytes of source; {SOURCE_MOST} is the most")

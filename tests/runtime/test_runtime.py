@@ -212,3 +212,12 @@ def test_a_run_may_leave_an_audit_log(tmp_path):
             runtime.run("a.lus", source="", audit=tmp_path)
         with pytest.raises(luspool.CannotWriteError, match="No space left on device"):
             runtime.run("a.lus", source="", audit="/dev/full")
+
+
+def test_a_script_that_is_too_long_is_told_in_words_of_the_interface(tmp_path):
+    script = tmp_path / "long.lus"
+    script.write_text("-" * 200, encoding="utf-8")
+    limits = luspool.Limits(luspool.StateLimits(source=100))
+    told = r"more than 100 bytes of source text \(raise it by StateLimits\(source=…\)\)$"
+    with luspool.Runtime(limits=limits) as runtime, pytest.raises(luspool.CannotLoadError, match=told):
+        runtime.run(script)
