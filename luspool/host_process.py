@@ -68,6 +68,8 @@ class EventSender:
         self.send(wire.Trace(texts, rows))
 
     def want_input(self) -> None:
+        if self.resident is not None:
+            self.resident.want_input()
         self.send(wire.WantInput())
 
     def input_left(self, data: bytes) -> None:
@@ -198,10 +200,14 @@ class _Process:
             self._start(message)
         elif isinstance(message, wire.Start) and self._resident is not None:
             self._resident.begin(message)
+        elif isinstance(message, wire.Recall) and self._resident is not None:
+            self._control.send(wire.Recalled(self._resident.recall()))
         elif self._host is None:
             raise wire.WireError(f"{type(message).__name__} is out of turn")
         elif isinstance(message, wire.Input):
-            if message.data:
+            if self._resident is not None:
+                self._resident.input_arrived(message.data)
+            elif message.data:
                 self._host.input_arrived(message.data)
             else:
                 self._host.input_ended()

@@ -22,12 +22,11 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._due)
 
-    def set(self, name: StateId, at: int) -> bool:
-        """From now on the deadline of `name` is `at`; True if no other is earlier."""
+    def set(self, name: StateId, at: int) -> None:
+        """From now on the deadline of `name` is `at`."""
         self._due[name] = at
         heapq.heappush(self._heap, (at, name))
         self._tidy()
-        return self._heap[0] == (at, name)
 
     def discard(self, name: StateId) -> None:
         """`name` has no deadline any more, if it had one."""

@@ -64,6 +64,7 @@ class Dispatcher:
         "stopping",
         "timekeeper_dozes",
         "timekeeper_is_wanted",
+        "timekeeper_looks_at",
         "trace",
         "waking",
     )
@@ -89,6 +90,8 @@ class Dispatcher:
         self.timekeeper_is_wanted = threading.Condition(self.lock)
         self.timekeeper_dozes = False
         """Nobody was at work: it looks at no clock, and wants to be told when somebody is."""
+        self.timekeeper_looks_at = 0
+        """When it looks again, by the monotonic clock in nanoseconds, unless it is woken. 0: it does not sleep."""
         self.input = InputBuffer()
         self.handoff = Handoff()
         self.idle = 0
@@ -252,6 +255,7 @@ class Dispatcher:
 
     def _wake_timekeeper(self) -> None:
         self.timekeeper_dozes = False
+        self.timekeeper_looks_at = 0
         self.timekeeper_is_wanted.notify()
 
     def _stop_steps(self) -> None:
@@ -262,8 +266,11 @@ class Dispatcher:
         self.machine.stoppable.clear()
 
     def _set_deadline(self, name: StateId, nanoseconds: int) -> None:
-        if nanoseconds != UNLIMITED and self.deadlines.set(name, time.monotonic_ns() + nanoseconds):
-            self._wake_timekeeper()
+        if nanoseconds != UNLIMITED:
+            at = time.monotonic_ns() + nanoseconds
+            self.deadlines.set(name, at)
+            if at < self.timekeeper_looks_at:
+                self._wake_timekeeper()
 
 
 def _announcement(instruction: Instruction) -> Announcement:

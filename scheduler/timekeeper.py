@@ -138,5 +138,7 @@ class Timekeeper:
         if not dispatcher.timekeeper_dozes:
             soon = now + (LOOK_EVERY if dispatcher.handoff.is_on else _POLL)
             due = soon if due is None else min(due, soon)
+        dispatcher.timekeeper_looks_at = _NEVER if due is None else due
         dispatcher.timekeeper_is_wanted.wait(None if due is None else max(0, due - now) / 1e9)
         dispatcher.timekeeper_dozes = False
+        dispatcher.timekeeper_looks_at = 0

@@ -4,13 +4,18 @@ As in `supervisor`, the host is not trusted. What it says counts for the program
 said that this one is over: a host that a script has taken over can lie about that script, and about those that come
 after it in the same host, which have the same rights; `docs/batch.md` says how to keep them apart.
 
-Blame: a program is to blame for the death of its host from the moment at which it was given to a host that was ready,
-until that host has said that nothing of the program is left.
+A host is given programs ahead, so that it need not wait for us between two of them: it runs them in the order in which
+they came. `recall` takes back those that it has not begun.
+
+Blame: a program is to blame for the death of its host from the moment at which it is its turn (a host that is ready was
+given it, and nothing before it is left) until that host has said that nothing of the program is left. What a host had
+ahead then was not begun.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from . import wire
@@ -34,9 +39,10 @@ from .surroundings import Onlooker, Traced
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a program's time in a host has ended. `nanoseconds` is the wall time that it took."""
+    """How a program's time in a host has ended."""
 
-    nanoseconds: int
+    nanoseconds: int = 0
+    """The wall time that it took: as the host says, if it does."""
     ended: wire.TreeEnded | None = None
     """None: the host has died or was ended, or has broken the protocol: `death`."""
     used: wire.Used | None = None
@@ -44,16 +50,25 @@ class Ending:
     """Those of `used`."""
     death: HostError | None = None
 
+    @property
+    def was_begun(self) -> bool:
+        """Whether its turn has come. If not, it is not going to, in this host."""
+        return self.ended is not None or self.death is not None
+
 
 @dataclass(slots=True)
 class _Program:
     listener: Listener
-    began_at: int
-    until: float | None
-    """By the monotonic clock in seconds."""
+    seconds: float | None
+    """How long it may take."""
     calls: CallRouter
+    began_at: int = 0
+    """By the monotonic clock in nanoseconds: when its turn came. 0: it has not."""
     used: wire.Used | None = None
     sources: tuple[wire.SourceRecord, ...] = ()
+
+    def due(self) -> float | None:
+        return None if self.seconds is None else self.began_at / 1e9 + self.seconds
 
 
 class OverdueError(HostError):
@@ -61,12 +76,12 @@ class OverdueError(HostError):
 
 
 class WarmHost:
-    """One host process, and the program in it, if there is one. For one thread.
+    """One host process, and the programs that it was given: the one in it, and those ahead. For one thread.
 
     Whoever waits for its descriptors calls `hear_events` when `process.events` is readable, `hear_control` when
     `process.control` is, `connection.flush` when that is writable and something is `unsent`, `lost` when
     `process.pidfd` is readable or `connection.is_over`, `send_replies` when `reply_fd` is, `keep_time` at `due`; and
-    looks at `ending` afterwards.
+    takes the `endings` afterwards.
     A listener may raise: then the host has to be closed.
     """
 
@@ -85,54 +100,72 @@ class WarmHost:
         self.death: HostError | None = None
         """Why it is gone, where it has not said so itself."""
         self.programs = 0
-        """How many it was given."""
-        self.ending: Ending | None = None
-        """Of the last program, until the next one begins."""
+        """How many it was given and has not given back."""
+        self.endings: deque[tuple[Listener, Ending]] = deque()
+        """Of its programs, each once: for the caller to take. Those that were not begun come last, in their order."""
+        self.is_recalling = False
+        """It was asked for what it has not begun, and has not answered yet."""
         self._hello_until = hello_deadline()
-        self._program: _Program | None = None
         self._onlooker = onlooker
         self._traced = traced
+        self._programs: deque[_Program] = deque()
+        """Those that have not ended: the first is the one whose turn it is."""
         self._has_noticed = False
 
     @property
     def is_free(self) -> bool:
-        """Whether it can be given a program now."""
-        return self.is_ready and not self.is_gone and self._program is None
+        """Whether a program would begin now that it is given."""
+        return self.has_room and not self._programs
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can be given a program, also ahead."""
+        return self.is_ready and not self.is_gone and not self.is_recalling and not self.connection.unsent
+
+    @property
+    def ahead(self) -> int:
+        """How many programs it has beyond the one whose turn it is."""
+        return max(0, len(self._programs) - 1)
 
     @property
     def reply_fd(self) -> int | None:
         """What to wait for on behalf of its program's calls, now."""
-        if self._program is None or self.connection.is_swamped:
+        if not self._programs or self.connection.is_swamped:
             return None
-        return self._program.calls.fileno()
+        return self._programs[0].calls.fileno()
 
-    def begin(
+    def give(
         self, start: wire.Start, listener: Listener, seconds: float | None, calls: CallRouter | None = None
     ) -> None:
-        """Give it a program, which may take so many seconds before the host is ended over it. Only while `is_free`.
+        """Give it a program, which may take so many seconds before the host is ended over it. Only while it `has_room`.
 
         `calls` has what it calls carried out, until it has ended; None: there is nothing to call.
         """
-        until = None if seconds is None else time.monotonic() + seconds
         calls = calls or CallRouter(NoFunctions(), UNREFUSED_CALLS)
-        self._program = _Program(listener, time.monotonic_ns(), until, calls)
-        self.ending = None
+        self._programs.append(_Program(listener, seconds, calls))
         self.programs += 1
         self.connection.number = self.number  # it may be looked at from now on
         self.connection.send(start)
-        listener.started()
+        if len(self._programs) == 1:
+            self._begin_turn()
+
+    def recall(self) -> None:
+        """Take back what it has ahead and has not begun: that ends as not begun, if it does not end otherwise."""
+        if self.ahead and not self.is_recalling and not self.is_gone:
+            self.is_recalling = True
+            self.connection.send(wire.Recall())
 
     def due(self) -> float | None:
         """When `keep_time` is to be called, by the monotonic clock in seconds."""
-        if self._program is not None:
-            return self._program.until
+        if self._programs:
+            return self._programs[0].due()
         return None if self.is_ready else self._hello_until
 
     def keep_time(self) -> None:
         """End it if its time is over."""
         due = self.due()
         if due is not None and time.monotonic() >= due:
-            self.end(OverdueError("its time is over") if self._program else HostProtocolError(not_ready()))
+            self.end(OverdueError("its time is over") if self._programs else HostProtocolError(not_ready()))
 
     def hear_events(self) -> None:
         """Take in what its scripts have said."""
@@ -141,7 +174,7 @@ class WarmHost:
         self._take_events()
 
     def hear_control(self) -> None:
-        """Take in what it has said itself: that it is ready, and what it shows."""
+        """Take in what it has said itself: that it is ready, what it gives back, and what it shows."""
         if not self.connection.control.receive():
             self.connection.is_over = True
         try:
@@ -149,18 +182,21 @@ class WarmHost:
                 if isinstance(message, wire.Seen):
                     take_seen(self._onlooker, self.connection, message)
                     continue
-                if self.is_ready:
+                if not self.is_ready:
+                    check_hello(message)
+                    self.is_ready = True
+                elif isinstance(message, wire.Recalled) and self.is_recalling and 0 <= message.count <= self.ahead:
+                    self.is_recalling = False
+                    self._give_back(message.count)
+                else:
                     raise _out_of_turn(message)
-                check_hello(message)
-                self.is_ready = True
         except HostError as error:
             self.end(error)
 
     def send_replies(self) -> None:
         """Send what its program's calls have come to, as long as it reads."""
-        program = self._program
-        while program is not None and not self.connection.is_swamped:
-            answer = program.calls.take_reply()
+        while self._programs and not self.connection.is_swamped:
+            answer = self._programs[0].calls.take_reply()
             if answer is None:
                 break
             self.connection.send(answer[1])
@@ -175,12 +211,12 @@ class WarmHost:
         self.end(HostDiedError(self.process.kill() if status is None else status))
 
     def end(self, why: HostError) -> None:
-        """End the process, and with it the program, if there is one. The first reason counts."""
+        """End the process, and with it the program whose turn it is. The first reason counts."""
         self.process.kill()
         if not self.is_gone:
             why.diagnostics = self.connection.diagnostics()
             self.is_gone, self.death = True, why
-        if self._program is not None:
+        if self._programs:
             self._end(death=why)
 
     def close(self) -> None:
@@ -194,9 +230,9 @@ class WarmHost:
                 if isinstance(message, wire.Trace):  # also of the time between two programs
                     self._trace(message)
                     continue
-                if self._program is None:
+                if not self._programs:
                     raise _out_of_turn(message)
-                self._event(message, self._program)
+                self._event(message, self._programs[0])
         except HostError as error:
             self.end(error)
 
@@ -255,11 +291,26 @@ class WarmHost:
             raise HostProtocolError("the process that runs the scripts does not read what it has asked for")
         self.connection.send(message)
 
+    def _begin_turn(self) -> None:
+        program = self._programs[0]
+        program.began_at = time.monotonic_ns()
+        program.listener.started()
+
     def _end(self, ended: wire.TreeEnded | None = None, death: HostError | None = None) -> None:
-        program, self._program = self._program, None
-        assert program is not None  # noqa: S101  for the type checker: every caller has just seen it
-        taken = time.monotonic_ns() - program.began_at
-        self.ending = Ending(taken, ended, program.used, program.sources, death)
+        program = self._programs.popleft()
+        used = program.used
+        taken = time.monotonic_ns() - program.began_at if used is None else used.wall
+        self.endings.append((program.listener, Ending(taken, ended, used, program.sources, death)))
+        if self.is_gone:
+            self._give_back(len(self._programs))
+        elif self._programs:
+            self._begin_turn()
+
+    def _give_back(self, count: int) -> None:
+        """The last ones are not begun."""
+        back = [self._programs.pop() for _ in range(count)]
+        self.programs -= count
+        self.endings += ((program.listener, Ending()) for program in reversed(back))
 
 
 def _sources(used: wire.Used) -> tuple[wire.SourceRecord, ...]:

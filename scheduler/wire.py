@@ -23,7 +23,7 @@ from .wire_views import Look, Seen, Trace
 # What others know of these modules, with all that is below.
 __all__ = ["TEXT_LIMIT", "Decoder", "Look", "Message", "Seen", "Trace", "WireError", "clip", "encode"]
 
-VERSION = 6
+VERSION = 7
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024
@@ -76,8 +76,8 @@ class Start(Message):
 
     For one of several, the descriptor of its board comes with it.
 
-    `stays`: the only host serves one program after another, each with a `Start` that it gets after the `TreeEnded` of
-    the one before. The wall stands since the first: `program` decides what the others may be.
+    `stays`: the only host serves one program after another, each with a `Start`; one that comes before the `TreeEnded`
+    of the one before waits until then. The wall stands since the first: `program` decides what the others may be.
 
     `traces`: the host is to send `Trace`s.
     """
@@ -135,6 +135,14 @@ class Run(Message):
     """Supervisor to the root's host, one of several: start the root."""
 
     KIND = ord("R")
+    LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recall(Message):
+    """Supervisor to a host that stays: begin none of the programs that wait; answer with `Recalled`."""
+
+    KIND = ord("c")
     LIMIT = 0
 
 
@@ -241,6 +249,15 @@ class Shutdown(Message):
 
     KIND = ord("Q")
     LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled(Message):
+    """Host to supervisor: the last `count` programs that it was given will not begin. Once for each `Recall`."""
+
+    count: int
+    KIND = ord("c")
+    LIMIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,11 +411,12 @@ class SourceRecord:
 class Used(Message):
     """Host to supervisor, right before `TreeEnded`, where the host stays: what the program has used.
 
-    Nanoseconds of processor time, and bytes of memory at most (see `events.TreeResult`). `sources` are `SourceRecord`s
-    of the files that it has loaded code from, or would have; `has_all` is False where there were others.
+    Nanoseconds of wall and of processor time, and bytes of memory at most (see `events.TreeResult`). `sources` are
+    `SourceRecord`s of the files that it has loaded code from, or would have; `has_all` is False where there were more.
     `stays` is False where the host can't get rid of what is left of the program: it ends instead.
     """
 
+    wall: int
     cpu: int
     memory: int
     sources: tuple[bytes, ...]
@@ -499,6 +517,7 @@ class Broken(Message):
 TO_HOST: tuple[type[Message], ...] = (
     Start,
     Run,
+    Recall,
     Join,
     Gone,
     EndBelow,
@@ -515,7 +534,7 @@ TO_HOST: tuple[type[Message], ...] = (
 )
 """What a host may receive, on the control socket."""
 
-CONTROL: tuple[type[Message], ...] = (Hello, Pong, Seen, Report, Broken)
+CONTROL: tuple[type[Message], ...] = (Hello, Recalled, Pong, Seen, Report, Broken)
 """What a supervisor may receive there."""
 
 EVENTS: tuple[type[Message], ...] = (

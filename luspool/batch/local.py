@@ -5,6 +5,9 @@ first task that it gets: what its wall was made for, and so the rights of all th
 tasks of its domain; it is replaced when it has died, has run `tasks_per_host` of them or has grown by more than
 `_GROWTH`, and when there is only work for others, or when others have waited for long enough.
 
+While all that waits is of one domain, hosts are given some tasks ahead, so that none has to wait for us between two of
+them. These are called back when another host has nothing to do, or nobody wants them any more, and begin elsewhere.
+
 One thread waits for everything: the hosts' sockets and deaths, times that are over, and a descriptor of the caller's.
 """
 
@@ -29,7 +32,7 @@ from ..scheduler.process import HostProcess
 from ..scheduler.supervisor import HostDiedError
 from ..scheduler.surroundings import Onlooker
 from ..scheduler.units import UNLIMITED
-from ..scheduler.warm import WarmHost
+from ..scheduler.warm import Ending, WarmHost
 from .capture import Capture
 from .engine import CancelledError, Done, Task, TracedTasks
 from .logs import TaskLog, open_log
@@ -39,6 +42,10 @@ _AHEAD: Final = 32
 """Tasks that are taken ahead for each lane: so that those of one domain meet, and a lane never waits. Guessed."""
 _AHEAD_BYTES: Final = 64 << 20
 """What these may take in all."""
+_AT_HOST: Final = 8
+"""Tasks that a host has, the one that runs included: as many small ones as end while we are busy with other hosts."""
+_AT_HOST_BYTES: Final = 1 << 20
+"""What a host may have ahead in all."""
 _PASSED_MOST: Final = 64
 """Tasks that may begin before those of a domain which waits for a host: a new one costs as much as some dozen tasks."""
 _GROWTH: Final = 64 << 20
@@ -80,8 +87,9 @@ class LocalOptions:
     be written, the task has a fault, and the others go on."""
     spare_hosts: int = 0
     """So many hosts may be there beyond those that are needed for the lanes: for tasks with other rights."""
-    callees: Callable[[int], Callees | None] = lambda _: NoFunctions()
-    """Who carries out what the task of this number calls, asked when it begins. None: it is not to begin any more."""
+    callees: Callable[[int], Callees | None] | None = None
+    """Who carries out what the task of this number calls, asked when it begins; if that is None, the task is not to
+    begin any more. None: there is nothing to call."""
     onlooker: Onlooker | None = None
     """Who may look at what runs; to be closed after the engine."""
     traced: TracedTasks | None = None
@@ -89,25 +97,43 @@ class LocalOptions:
     start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
 
 
-class _Lane:
-    """A host, and the task in it."""
+@dataclass(slots=True, eq=False)
+class _Given:
+    """A task that a host has."""
 
-    __slots__ = ("at_first", "began", "capture", "domain", "fault", "host", "reply_fd", "task")
+    task: Task
+    capture: Capture
+    is_wanted: bool = True
+    """If it has not begun, it is to begin elsewhere."""
+
+
+class _Lane:
+    """A host, and the tasks that it has."""
+
+    __slots__ = ("at_first", "began", "domain", "ended", "fault", "given", "host", "is_retiring", "reply_fd")
 
     def __init__(self, host: WarmHost) -> None:
         self.host = host
         self.domain: Domain | None = None
         """None: it has had no task yet."""
-        self.task: Task | None = None
-        self.capture: Capture | None = None
+        self.given: deque[_Given] = deque()
+        """The first one runs."""
+        self.ended = 0
+        """How many of its tasks have."""
         self.fault: CannotWriteError | None = None
-        """What the task is ended for, and nothing else."""
+        """What the task that runs is ended for, and nothing else."""
         self.began = 0.0
         """When the last task has."""
+        self.is_retiring = False
+        """It is given nothing more."""
         self.reply_fd: int | None = None
         """As waited for now; see `WarmHost`."""
         self.at_first = 0
         """Bytes that the host had after its first task."""
+
+    @property
+    def is_free(self) -> bool:
+        return self.host.is_free and not self.is_retiring
 
 
 class LocalEngine:
@@ -134,6 +160,9 @@ class LocalEngine:
         """Its number."""
         self._writing: set[_Lane] = set()
         # With a host for each task, the next ones get ready meanwhile.
+        # Files are made, and others are asked and told, when a task begins; so it can't be given to a host before.
+        is_plain = not (options.audits or options.results or options.log_of or options.callees or options.traced)
+        self._at_host = _AT_HOST if is_plain else 1
         self._ready_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1)
         self._most_hosts = self._ready_hosts + options.spare_hosts
 
@@ -155,10 +184,10 @@ class LocalEngine:
 
     def running(self) -> Sequence[tuple[int, float]]:
         now = time.monotonic()
-        return [(lane.task.number, now - lane.began) for lane in self._lanes if lane.task is not None]
+        return [(lane.given[0].task.number, now - lane.began) for lane in self._lanes if lane.given]
 
     def processes(self) -> Mapping[int, int]:
-        return {lane.task.number: lane.host.process.pid for lane in self._lanes if lane.task is not None}
+        return {lane.given[0].task.number: lane.host.process.pid for lane in self._lanes if lane.given}
 
     def wait(self, seconds: float | None) -> Sequence[Done]:
         until = None if seconds is None else time.monotonic() + seconds
@@ -175,18 +204,23 @@ class LocalEngine:
             self._done += [Done(task.number, None) for task in queue]
         self._queues.clear()
         self._queued = self._queued_bytes = 0
+        for lane in self._lanes:
+            self._call_back(lane, lambda _: False)
 
     def cancel(self) -> None:
         self.withdraw()
         for lane in tuple(self._lanes):
-            if lane.task is not None:
+            if lane.given:
                 self._end(lane, "it was ended together with the batch")
 
     def cancel_one(self, number: int) -> None:
         """As `cancel`, for one task. Nothing if it has ended, or was never submitted."""
         for lane in tuple(self._lanes):
-            if lane.task is not None and lane.task.number == number:
+            if lane.given and lane.given[0].task.number == number:
                 self._end(lane, "it was cancelled")
+                return
+            if any(given.task.number == number for given in lane.given):
+                self._call_back(lane, lambda task: task.number != number)
                 return
         for queue in self._queues.values():
             for task in queue:
@@ -215,19 +249,49 @@ class LocalEngine:
 
     def _place(self) -> None:
         """Give tasks to hosts that are free, and start or replace hosts as there is need for them."""
-        while self._queued and sum(lane.task is not None for lane in self._lanes) < self._options.lanes:
+        while self._queued and sum(bool(lane.given) for lane in self._lanes) < self._options.lanes:
             lane = self._lane_for_work()
             if lane is None:
                 break
             self._begin(lane)
-        usable = sum(lane.task is None and (lane.domain is None or lane.domain in self._queues) for lane in self._lanes)
+        self._give_ahead()
+        usable = sum(not lane.given and (lane.domain is None or lane.domain in self._queues) for lane in self._lanes)
         missing = min(self._queued, self._ready_hosts) - usable
         for _ in range(min(missing, self._ready_hosts - len(self._lanes))):
             self._start()
 
+    def _give_ahead(self) -> None:
+        """Let hosts have some more tasks than those that run; or take them back, for one that has nothing to do."""
+        if len(self._queues) == 1:
+            for lane in self._lanes:
+                while (
+                    lane.domain in self._queues
+                    and 0 < len(lane.given) < min(self._at_host, 1 + self._queued // self._options.lanes)
+                    and self._may_give(lane)
+                ):
+                    self._begin(lane)
+        elif not self._queues and any(lane.is_free for lane in self._lanes):
+            self._call_back(max(self._lanes, key=lambda lane: lane.host.ahead), lambda _: True)
+
+    def _may_give(self, lane: _Lane) -> bool:
+        host, size = lane.host, sum(given.task.size for given in lane.given)
+        return (
+            host.has_room
+            and not lane.is_retiring
+            and host.programs < self._options.tasks_per_host
+            and size < _AT_HOST_BYTES
+        )
+
+    def _call_back(self, lane: _Lane, is_wanted: Callable[[Task], bool]) -> None:
+        """Have it give back what it has ahead; what is wanted begins elsewhere then."""
+        for given in list(lane.given)[1:]:
+            given.is_wanted = given.is_wanted and is_wanted(given.task)
+        lane.host.recall()
+        self._watch(lane)
+
     def _lane_for_work(self) -> _Lane | None:
         """A host that can take a task now. One that can't, but stands in the way of another, is given up."""
-        free = [lane for lane in self._lanes if lane.host.is_free]
+        free = [lane for lane in self._lanes if lane.is_free]
         if not free:
             return None
         first = next(iter(self._queues))
@@ -264,7 +328,7 @@ class LocalEngine:
         if lane.domain in self._queues:  # the others come first the next time
             self._queues[lane.domain] = self._queues.pop(lane.domain)
         options = self._options
-        callees = options.callees(task.number)
+        callees = NoFunctions() if options.callees is None else options.callees(task.number)
         if callees is None:
             self._done.append(Done(task.number, None))
             return
@@ -283,10 +347,12 @@ class LocalEngine:
             stays=True,
             traces=options.traced is not None,
         )
-        lane.capture = Capture(task, options.output_kept, options.results, log)
-        lane.task, lane.began = task, time.monotonic()
+        given = _Given(task, Capture(task, options.output_kept, options.results, log))
+        if not lane.given:
+            lane.began = time.monotonic()
+        lane.given.append(given)
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
-        lane.host.begin(start, lane.capture, seconds, CallRouter(callees, task.limits.tree.memory))
+        lane.host.give(start, given.capture, seconds, CallRouter(callees, task.limits.tree.memory))
         self._watch(lane)
 
     def _open_log(self, task: Task) -> TaskLog | None:
@@ -306,7 +372,7 @@ class LocalEngine:
             options = self._options
             host = WarmHost(options.start_host(), self._last_host + 1, options.onlooker, options.traced)
         except OSError as error:
-            if self._done or any(lane.task is not None for lane in self._lanes):
+            if self._done or any(lane.given for lane in self._lanes):
                 return  # it is tried again after their ends, when what was missing may be there
             raise HostFailedError(f"no process that runs scripts can be started: {error}") from error
         self._last_host += 1
@@ -329,8 +395,8 @@ class LocalEngine:
         lane.host.close()
         if self._options.traced is not None:
             self._options.traced.died(process.pid)
-        if lane.capture is not None:
-            lane.capture.close()
+        for given in lane.given:
+            given.capture.close()
 
     # --- what hosts say ------------------------------------------------------------------------------------------
 
@@ -377,10 +443,10 @@ class LocalEngine:
             lane.host.end(CancelledError(str(error)))
 
     def _look_at(self, lane: _Lane) -> None:
-        """Take in the end of its task, and of its host."""
+        """Take in the ends of its tasks, and of its host."""
         host = lane.host
-        if lane.task is not None and host.ending is not None:
-            self._take_end(lane, lane.task)
+        if host.endings:
+            self._take_endings(lane)
         if host.is_ready:
             self._stillborn = self._killed = 0
         elif host.is_gone:
@@ -396,29 +462,53 @@ class LocalEngine:
         lane.host.end(CancelledError(why))
         self._look_at(lane)
 
-    def _take_end(self, lane: _Lane, task: Task) -> None:
-        host, capture = lane.host, lane.capture
-        assert capture is not None and host.ending is not None  # noqa: S101, PT018  for the type checker
-        outcome = None
+    def _take_endings(self, lane: _Lane) -> None:
+        host, back = lane.host, list[Task]()
+        while host.endings:
+            listener, ending = host.endings.popleft()
+            if ending.was_begun:
+                self._take_end(lane, ending)
+                continue
+            given = next(given for given in lane.given if given.capture is listener)
+            lane.given.remove(given)
+            given.capture.close()
+            if given.is_wanted:
+                back.append(given.task)
+            else:
+                self._done.append(Done(given.task.number, None))
+        self._watch(lane)  # whoever has ended calls nothing any more: what was waited for may be closed now
+        for task in reversed(back):
+            self._queues.setdefault(self._domain(task), deque()).appendleft(task)
+            self._queued += 1
+            self._queued_bytes += task.size
+        lane.began = time.monotonic()
+        if lane.is_retiring:
+            host.recall()
+        host.is_gone |= not lane.given and (lane.is_retiring or host.programs >= self._options.tasks_per_host)
+
+    def _take_end(self, lane: _Lane, ending: Ending) -> None:
+        """Of the task whose turn it was."""
+        given, outcome = lane.given[0], None
         try:
-            outcome = capture.outcome(host.ending)
+            outcome = given.capture.outcome(ending)
         except CannotWriteError as error:
             lane.fault = lane.fault or self._fault_alone(error)
-        self._watch(lane)  # no calls any more: their descriptor may be closed now
-        for text in capture.notices:
+        for text in given.capture.notices:
             if text not in self._notices:
                 self._notices.add(text)
                 self._notice(text)
-        capture.close()
         if self._options.traced is not None and outcome is not None:
             began_at = round(lane.began * 1e9)
-            self._options.traced.ended(host.number, host.process.pid, task, began_at, outcome)
-        self._done.append(Done(task.number, outcome if lane.fault is None else None, lane.fault))
-        lane.task = lane.capture = lane.fault = None
-        host.is_gone |= host.programs >= self._options.tasks_per_host or self._has_grown(lane)
+            self._options.traced.ended(lane.host.number, lane.host.process.pid, given.task, began_at, outcome)
+        given.capture.close()
+        lane.given.popleft()
+        self._done.append(Done(given.task.number, outcome if lane.fault is None else None, lane.fault))
+        lane.fault = None
+        lane.ended += 1
+        lane.is_retiring |= self._has_grown(lane)
 
     def _has_grown(self, lane: _Lane) -> bool:
-        if lane.host.programs != 1 and lane.host.programs % _MEASURED_EVERY:
+        if lane.ended != 1 and lane.ended % _MEASURED_EVERY:
             return False
         try:
             with open(f"/proc/{lane.host.process.pid}/statm", "rb") as file:

@@ -249,6 +249,110 @@ def test_nobody_waits_for_ever_for_those_with_other_rights(bench, monkeypatch):
     bench.finish(passed + 2 - len(ended))
 
 
+# --- ahead ------------------------------------------------------------------------------------------------------------
+
+LOOPS = {"cpu": 10**9}
+
+
+def ahead(bench):
+    """Of all hosts, what they have and have not begun as far as is known."""
+    return sum(lane.host.ahead for lane in bench.engine._lanes)
+
+
+def with_some_ahead(bench, first="while true do end", count=4, **options):
+    """A task that runs, and others that its host has already."""
+    bench.open(lanes=1)
+    running = bench.submit(first, **options)
+    others = [bench.submit(f"print({number})", **options) for number in range(count)]
+    while not ahead(bench):
+        bench.engine.wait(0.01)
+    assert [number for number, _ in bench.engine.running()] == [running]
+    return running, others
+
+
+def test_what_a_host_has_ahead_begins_in_turn(bench):
+    running, others = with_some_ahead(bench, limits=LOOPS)
+    outcomes = bench.finish()
+    assert outcomes[running].status is Status.TIMEOUT
+    assert [outcomes[number].stdout for number in others] == [b"%d\n" % number for number in range(4)]
+    assert len(bench.hosts) == 1
+
+
+def test_what_a_host_has_ahead_is_withdrawn(bench):
+    running, others = with_some_ahead(bench, limits=LOOPS)
+    bench.engine.withdraw()
+    outcomes = bench.finish()
+    assert outcomes[running].status is Status.TIMEOUT
+    assert [outcomes[number] for number in others] == [None] * 4
+    assert bench.run("print(1)", limits=LOOPS).stdout == b"1\n"
+    assert len(bench.hosts) == 1
+
+
+def test_what_a_host_has_ahead_is_cancelled_alone(bench):
+    running, others = with_some_ahead(bench, limits=LOOPS)
+    bench.engine.cancel_one(others[0])
+    outcomes = bench.finish()
+    assert outcomes[running].status is Status.TIMEOUT
+    assert outcomes[others[0]] is None
+    assert [outcomes[number].stdout for number in others[1:]] == [b"1\n", b"2\n", b"3\n"]
+
+
+def test_cancelling_ends_what_runs_and_begins_nothing_of_what_is_ahead(bench):
+    running, others = with_some_ahead(bench)
+    bench.engine.cancel()
+    outcomes = bench.finish()
+    assert outcomes[running].status is Status.CANCELLED
+    assert [outcomes[number] for number in others] == [None] * 4
+
+
+def test_a_host_that_dies_takes_along_only_what_runs(bench):
+    running, others = with_some_ahead(bench)
+    os.kill(bench.hosts[0].pid, signal.SIGKILL)
+    outcomes = bench.finish()
+    assert outcomes[running].status is Status.CRASHED
+    assert [outcomes[number].stdout for number in others] == [b"%d\n" % number for number in range(4)]
+    assert len(bench.hosts) == 2
+
+
+def test_what_waits_behind_a_long_task_is_run_by_a_host_that_has_nothing_to_do(bench):
+    bench.open(lanes=2)
+    for _ in range(2):
+        bench.submit("print(1)")
+    bench.finish()
+    bench.count = 10
+    long = bench.submit("while true do end")
+    others = [bench.submit("print(2)") for _ in range(12)]
+    while len(bench.outcomes) < len(others):
+        bench.collect()
+    assert {bench.outcomes[number].stdout for number in others} == {b"2\n"}
+    bench.engine.cancel_one(long)
+    bench.collect()
+    assert bench.outcomes[long].status is Status.CANCELLED
+
+
+def test_input_that_comes_too_late_is_not_that_of_the_next(bench):
+    bench.directory.joinpath("asks.lus").write_text("worker.message(1) io.read()", encoding="utf-8")
+    bench.open(lanes=1)
+    asks = "local w = worker.create('asks.lus') worker.receive(w) os.exit(0)"
+    numbers = []
+    for _ in range(20):
+        bench.submit(asks, stdin="late\n" * 100, held=LOAD)
+        numbers.append(bench.submit("print(io.read(), io.read())", stdin="mine\n", held=LOAD))
+    outcomes = bench.finish()
+    assert {outcomes[number].stdout for number in numbers} == {b"mine\tnil\n"}
+    assert len(bench.hosts) == 1
+
+
+def test_nothing_is_given_ahead_where_something_is_asked_when_a_task_begins(bench):
+    bench.open(lanes=1, results="out")
+    bench.submit("while true do end", limits=LOOPS)
+    for _ in range(3):
+        bench.submit("print(1)", limits=LOOPS)
+    while len(bench.outcomes) < 4:
+        assert not ahead(bench)
+        bench.collect()
+
+
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from .host_script import start_host
 HELLO = "send(wire.Hello(wire.VERSION)); receive()\n"
 """Ready, and given a program."""
 FOREVER = "\nwhile True: receive()\n"
-USED = "wire.Used(5, 7, (), True, True)"
+USED = "wire.Used(9, 5, 7, (), True, True)"
 END = f"send({USED}, wire.TreeEnded(False, 0))\n"
 START = wire.Start.of(1, 0, Limits(), b"", stays=True)
 
@@ -87,10 +87,16 @@ class Desk:
     def run(self, seconds=None, calls=None):
         """Give it a program; how that has ended."""
         self.until_ready()
-        self.host.begin(START, self.listener, seconds, calls)
-        while self.host.ending is None:
+        self.host.give(START, self.listener, seconds, calls)
+        return self.ending()
+
+    def ending(self):
+        """How the next program has ended, or that it was not begun."""
+        while not self.host.endings:
             self.turn()
-        return self.host.ending
+        listener, ending = self.host.endings.popleft()
+        assert listener is self.listener
+        return ending
 
 
 @pytest.fixture
@@ -110,6 +116,7 @@ def test_programs_one_after_another(desk):
     it = desk(HELLO + "send(wire.Output(1, b'one'))\n" + END + "receive(); send(wire.Notice('two'))\n" + END + FOREVER)
     first = it.run()
     assert (first.ended, first.used.cpu, first.used.memory) == (wire.TreeEnded(exited=False, status=0), 5, 7)
+    assert first.nanoseconds == 9
     assert it.host.is_free
     second = it.run()
     assert second is not first
@@ -126,7 +133,7 @@ def test_programs_one_after_another(desk):
         "send(wire.Exceeded('cpu', 1, 2))",
         "send(wire.Hello(wire.VERSION))",
         f"send({USED}, {USED})",
-        "send(wire.Used(0, 0, (b'nonsense',), True, True))",
+        "send(wire.Used(0, 0, 0, (b'nonsense',), True, True))",
         "send(wire.Deadlocked(1, (b'nonsense',)))",
         "events.sendall(b'nonsense')",
         "control.sendall(b'nonsense')",
@@ -158,7 +165,7 @@ def test_what_is_said_of_no_program_ends_the_host(desk, code):
     ending = it.run()
     while not it.host.is_gone:
         it.turn()
-    assert it.host.ending is ending
+    assert not it.host.endings
     assert ending.death is None
     assert isinstance(it.host.death, HostProtocolError)
 
@@ -174,6 +181,77 @@ def test_records_are_those_of_the_program_that_runs(desk):
     assert it.listener.heard[4:] == ["started", (1, b"d")]
 
 
+ENDS = "wire.TreeEnded(False, 0)"
+
+
+def given_ahead(desk, code):
+    """A host that was given three programs at once."""
+    it = desk("send(wire.Hello(wire.VERSION)); receive(); receive(); receive()\n" + code)
+    it.until_ready()
+    for _ in range(3):
+        assert it.host.has_room
+        it.host.give(START, it.listener, None)
+    assert (it.host.ahead, it.host.is_free, it.listener.heard) == (2, False, ["started"])
+    return it
+
+
+def test_programs_that_were_given_ahead_have_their_turns_one_after_another(desk):
+    it = given_ahead(desk, f"send({USED}, {ENDS}, wire.Output(1, b'two'), {USED}, {ENDS}, {USED}, {ENDS})" + FOREVER)
+    assert [it.ending().ended is not None for _ in range(3)] == [True] * 3
+    assert it.listener.heard == ["started", "started", (1, b"two"), "started"]
+    assert it.host.is_free
+
+
+@pytest.mark.parametrize("last", ["os._exit(3)", "send(wire.Notice('1'), wire.Notice('2'))" + FOREVER])
+def test_only_the_program_whose_turn_it_is_dies_with_its_host(desk, last):
+    it = given_ahead(desk, f"send({USED}, {ENDS}); {last}")
+    assert it.ending().ended is not None
+    assert it.ending().death is not None
+    assert not it.ending().was_begun
+    assert it.host.programs == 2
+
+
+@pytest.mark.parametrize(
+    "last",
+    [f"send(wire.Used(9, 5, 7, (), True, False), {ENDS})", "send(wire.Stuck('cpu', 'too long', 'a.lus', True, 1))"],
+)
+def test_a_host_that_does_not_stay_begins_nothing_of_what_it_has_ahead(desk, last):
+    it = given_ahead(desk, last + FOREVER)
+    assert [it.ending().was_begun for _ in range(3)] == [True, False, False]
+    assert it.host.is_gone
+    assert not it.host.has_room
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_what_was_not_begun_is_given_back(desk, count):
+    ends = f", {USED}, {ENDS}" * (3 - count)
+    it = given_ahead(desk, f"receive(); send(wire.Recalled({count}){ends})" + FOREVER)
+    it.host.recall()
+    it.host.recall()
+    assert not it.host.has_room
+    endings = [it.ending() for _ in range(3)]
+    assert sum(not ending.was_begun for ending in endings) == count
+    assert it.host.is_free
+    assert it.host.programs == 3 - count
+
+
+@pytest.mark.parametrize("count", [-1, 3])
+def test_a_host_that_gives_back_what_it_was_not_given_is_ended(desk, count):
+    it = given_ahead(desk, f"receive(); send(wire.Recalled({count}))" + FOREVER)
+    it.host.recall()
+    assert [it.ending().was_begun for _ in range(3)] == [True, False, False]
+    assert isinstance(it.host.death, HostProtocolError)
+
+
+def test_nothing_is_recalled_of_a_host_that_has_nothing_ahead(desk):
+    it = desk(HELLO + "send(wire.Recalled(0))" + FOREVER)
+    it.until_ready()
+    it.host.give(START, it.listener, None)
+    it.host.recall()
+    assert not it.host.is_recalling
+    assert isinstance(it.ending().death, HostProtocolError)
+
+
 def test_a_host_of_another_version_is_no_host(desk):
     it = desk("send(wire.Hello(wire.VERSION + 1))" + FOREVER)
     it.until_ready()
@@ -181,7 +259,7 @@ def test_a_host_of_another_version_is_no_host(desk):
     assert "another version" in str(it.host.death)
 
 
-@pytest.mark.parametrize("used", ["", "wire.Used(5, 7, (), True, False), "])
+@pytest.mark.parametrize("used", ["", "wire.Used(9, 5, 7, (), True, False), "])
 def test_a_host_that_does_not_stay_takes_no_further_program(desk, used):
     it = desk(HELLO + f"send({used}wire.TreeEnded(True, 3))" + FOREVER)
     assert it.run().ended == wire.TreeEnded(exited=True, status=3)
@@ -218,9 +296,9 @@ def test_the_death_of_a_host_before_it_is_ready(desk):
 def test_a_program_that_is_not_over_in_time(desk):
     it = desk(HELLO + FOREVER)
     it.until_ready()
-    it.host.begin(START, it.listener, 0.0)
+    it.host.give(START, it.listener, 0.0)
     it.host.keep_time()
-    assert isinstance(it.host.ending.death, OverdueError)
+    assert isinstance(it.ending().death, OverdueError)
     assert it.host.is_gone
 
 
@@ -278,10 +356,9 @@ def test_calls_are_carried_out_by_who_came_with_the_program(desk, callees):
     )
     it.until_ready()
     assert it.host.reply_fd is None
-    it.host.begin(START, it.listener, None, CallRouter(callees, 1 << 20))
+    it.host.give(START, it.listener, None, CallRouter(callees, 1 << 20))
     assert it.host.reply_fd == callees.bell
-    while it.host.ending is None:
-        it.turn()
+    it.ending()
     assert it.host.reply_fd is None
     assert it.listener.heard == ["started", (1, b"7 done")]
     it.host.send_replies()  # what was called before concerns nobody any more
@@ -314,7 +391,7 @@ def test_no_reply_is_taken_for_a_host_that_does_not_read(desk, callees):
         wire.Reply(callees.begun.pop(0).call, ok=True, payload=bytes(wire.REPLY_LIMIT)) if callees.begun else None
     )
     it.until_ready()
-    it.host.begin(START, it.listener, None, CallRouter(callees, 1 << 20))
+    it.host.give(START, it.listener, None, CallRouter(callees, 1 << 20))
     while not callees.begun:
         it.turn()
     assert it.host.connection.is_swamped
