@@ -85,6 +85,8 @@ class HostConnection:
         self.control = _Incoming(process.control, wire.CONTROL)
         self._outgoing: deque[tuple[memoryview, tuple[int, ...]]] = deque()
         """Frames and the descriptors that go with them, which are closed when they are sent."""
+        self._gathered: list[bytes] = []
+        """Frames that come after those."""
         self._unsent_bytes = 0
         self._diagnostics = bytearray()
         self.hears_events = self.hears_diagnostics = True
@@ -95,7 +97,7 @@ class HostConnection:
     @property
     def unsent(self) -> bool:
         """Whether something waits for room in the control socket; `flush` when it is writable."""
-        return bool(self._outgoing)
+        return bool(self._outgoing or self._gathered)
 
     @property
     def unsent_bytes(self) -> int:
@@ -109,13 +111,21 @@ class HostConnection:
 
     def send(self, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
         """Send a message; what there is no room for is kept. Takes over the descriptors."""
+        self._gather()
         frame = memoryview(wire.encode(message))
         self._outgoing.append((frame, tuple(descriptors)))
         self._unsent_bytes += len(frame)
         self.flush()
 
+    def send_soon(self, message: wire.Message) -> None:
+        """Send a message together with those before and after it, by the next `flush` or `send`."""
+        frame = wire.encode(message)
+        self._gathered.append(frame)
+        self._unsent_bytes += len(frame)
+
     def flush(self) -> None:
         """Send as much as the socket takes."""
+        self._gather()
         try:
             while self._outgoing:
                 data, descriptors = self._outgoing[0]
@@ -137,9 +147,15 @@ class HostConnection:
             if error.errno != errno.ETOOMANYREFS:
                 raise
 
+    def _gather(self) -> None:
+        if self._gathered:
+            self._outgoing.append((memoryview(b"".join(self._gathered)), ()))
+            self._gathered.clear()
+
     def drop_unsent(self) -> None:
         """The host is gone: nobody needs what was to be sent to it."""
         self._unsent_bytes = 0
+        self._gathered.clear()
         while self._outgoing:
             _close(self._outgoing.popleft()[1])
 

@@ -36,6 +36,9 @@ from .supervisor import (
 )
 from .surroundings import Onlooker, Traced
 
+_UNSENT_PROGRAMS = 256 * 1024
+"""Bytes that wait for a host to read them, beyond which it is given nothing ahead: it has enough to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -120,7 +123,12 @@ class WarmHost:
     @property
     def has_room(self) -> bool:
         """Whether it can be given a program, also ahead."""
-        return self.is_ready and not self.is_gone and not self.is_recalling and not self.connection.unsent
+        return (
+            self.is_ready
+            and not self.is_gone
+            and not self.is_recalling
+            and self.connection.unsent_bytes < _UNSENT_PROGRAMS
+        )
 
     @property
     def ahead(self) -> int:
@@ -138,6 +146,7 @@ class WarmHost:
         self, start: wire.Start, listener: Listener, seconds: float | None, calls: CallRouter | None = None
     ) -> None:
         """Give it a program, which may take so many seconds before the host is ended over it. Only while it `has_room`.
+        With those that follow at once it is on its way when the caller has called `connection.flush`.
 
         `calls` has what it calls carried out, until it has ended; None: there is nothing to call.
         """
@@ -145,7 +154,7 @@ class WarmHost:
         self._programs.append(_Program(listener, seconds, calls))
         self.programs += 1
         self.connection.number = self.number  # it may be looked at from now on
-        self.connection.send(start)
+        self.connection.send_soon(start)
         if len(self._programs) == 1:
             self._begin_turn()
 

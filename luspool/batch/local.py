@@ -159,6 +159,8 @@ class LocalEngine:
         self._last_host = 0
         """Its number."""
         self._writing: set[_Lane] = set()
+        self._to_flush: set[_Lane] = set()
+        """Those that were given tasks which are not on their way yet."""
         # With a host for each task, the next ones get ready meanwhile.
         # Files are made, and others are asked and told, when a task begins; so it can't be given to a host before.
         is_plain = not (options.audits or options.results or options.log_of or options.callees or options.traced)
@@ -255,6 +257,10 @@ class LocalEngine:
                 break
             self._begin(lane)
         self._give_ahead()
+        for lane in self._to_flush:
+            lane.host.connection.flush()
+            self._watch(lane)
+        self._to_flush.clear()
         usable = sum(not lane.given and (lane.domain is None or lane.domain in self._queues) for lane in self._lanes)
         missing = min(self._queued, self._ready_hosts) - usable
         for _ in range(min(missing, self._ready_hosts - len(self._lanes))):
@@ -353,7 +359,7 @@ class LocalEngine:
         lane.given.append(given)
         seconds = None if limit == UNLIMITED else limit / 1e9 + DEADLINE_GRACE_SECONDS
         lane.host.give(start, given.capture, seconds, CallRouter(callees, task.limits.tree.memory))
-        self._watch(lane)
+        self._to_flush.add(lane)
 
     def _open_log(self, task: Task) -> TaskLog | None:
         options = self._options
@@ -387,6 +393,7 @@ class LocalEngine:
     def _drop(self, lane: _Lane) -> None:
         self._lanes.remove(lane)
         self._writing.discard(lane)
+        self._to_flush.discard(lane)
         process = lane.host.process
         calls = () if lane.reply_fd is None else (lane.reply_fd,)
         for one in (process.events, process.control, process.pidfd, process.diagnostics, *calls):
