@@ -28,7 +28,7 @@ from typing import Final, Protocol
 
 from .permissions import PledgeSet
 from .request import Request
-from .sandbox import Program, Sandbox, codec
+from .sandbox import NO_ARGUMENTS, Program, Sandbox, codec
 from .sandbox.sources import SourceLog
 from .scheduler import wire
 from .scheduler.events import Cancelled, HostEvents, TreeResult
@@ -94,7 +94,7 @@ class Resident:
         program = Program(
             path=request.path,
             source=request.source,
-            arguments=request.values or codec.encode(*request.arguments),
+            arguments=request.values or (codec.encode(*request.arguments) if request.arguments else NO_ARGUMENTS),
             pledges=self._pledges,
             strict_globals=request.strict_globals,
             audit=request.audit_plan(),

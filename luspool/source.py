@@ -56,7 +56,7 @@ def _read_all(fd: int, name: str, interruptible: AbstractContextManager[object],
     most = min(limit, SOURCE_MOST)
     while len(data) <= most:
         with interruptible:
-            piece = os.read(fd, 1024 * 1024)
+            piece = os.read(fd, 64 * 1024)
         if not piece:
             return bytes(data)
         data += piece

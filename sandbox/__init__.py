@@ -5,11 +5,12 @@ makes of its host in `door`; `syntax` is the language.
 """
 
 from .codec import CodecError, CopyError
-from .program import Program
+from .program import NO_ARGUMENTS, Program
 from .state import Sandbox, check
 from .syntax import Stop, SyntaxFault, TranslationStoppedError
 
 __all__ = [
+    "NO_ARGUMENTS",
     "CodecError",
     "CopyError",
     "Program",

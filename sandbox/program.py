@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ..permissions import Audit, PledgeSet
+from . import codec
+
+NO_ARGUMENTS: Final = codec.encode()
+"""`Program.arguments` of a program that gets none."""
 
 
 @dataclass(frozen=True, slots=True)

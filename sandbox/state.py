@@ -21,12 +21,11 @@ from .calls import decode, encode
 from .compiler import Chunk, compile_script, new_interpreter
 from .door import Door
 from .preemption import StepEnd, Stepper, mechanism
-from .program import Program
+from .program import NO_ARGUMENTS, Program
 from .shared import Shared
 from .sources import SourceLog
 from .syntax import Stop, SyntaxFault, TranslationStoppedError
 
-_NO_ARGUMENTS: Final = codec.encode()
 _PREEMPTED: Final = Preempted()
 _WAITING_END, _PREEMPTED_END = (
     StepEnd.WAITING,
@@ -179,7 +178,7 @@ class State:
             memory_limit=limits.memory,
         )
         # A state that is given nothing need not load the codec for it, and may never need it at all.
-        arguments = program.arguments if program.arguments != _NO_ARGUMENTS else None
+        arguments = program.arguments if program.arguments != NO_ARGUMENTS else None
         handle = start(self._runtime.compile(chunk.bytecode, mode="B"), chunk.helpers, arguments)
         # What was needed to begin is not held for as long as the state lives.
         self._program = self._door.program = replace(program, source=None, arguments=b"")

@@ -240,7 +240,9 @@ class Machine:
         """A new tree; its root is at the tail of the run queue."""
         tree = Tree(self._next_id(), limits)
         self.trees[tree.root] = tree
-        own = replace(limits.state, memory=min(limits.state.memory, limits.tree.memory))
+        own = limits.state
+        if own.memory > limits.tree.memory:
+            own = replace(own, memory=limits.tree.memory)
         return self._add(State(tree.root, tree, None, spec, own), 0).id
 
     def take_ready(self) -> State | None:

@@ -24,36 +24,36 @@ class RecordError(ValueError):
 
 def pack(record: object) -> bytes:
     """A record's bytes. struct.error when an integer takes more than 64 bits."""
-    return b"".join(put(getattr(record, name)) for name, put, _ in _layout(type(record)))
+    return b"".join([put(getattr(record, name)) for name, put, _ in _layout(type(record))])
 
 
 def unpack(kind: type[Record], payload: bytes) -> Record:
     """The record of this kind that fills `payload` exactly; RecordError when it does not."""
     values = []
     at = 0
-    for _, _, get in _layout(kind):
-        value, at = get(payload, at)
-        values.append(value)
+    try:
+        for _, _, get in _layout(kind):
+            value, at = get(payload, at)
+            values.append(value)
+    except struct.error:
+        raise RecordError(f"a field of {kind.__name__} does not fit into what is left") from None
     if at != len(payload):
         raise RecordError(f"{len(payload) - at} bytes too many in {kind.__name__}")
     return kind(*values)
 
 
-def _read(payload: bytes, at: int, size: int) -> bytes:
-    if size > len(payload) - at:
-        raise RecordError(f"a field of {size} bytes does not fit into what is left")
-    return payload[at : at + size]
+# What reads a field raises struct.error where the payload is too short for a number.
 
 
 def _get_int(payload: bytes, at: int) -> tuple[int, int]:
-    return _INT.unpack(_read(payload, at, _INT.size))[0], at + _INT.size
+    return _INT.unpack_from(payload, at)[0], at + 8
 
 
 def _get_bool(payload: bytes, at: int) -> tuple[bool, int]:
-    value, at = _get_int(payload, at)
+    (value,) = _INT.unpack_from(payload, at)
     if value not in (0, 1):
         raise RecordError(f"{value} is no truth value")
-    return bool(value), at
+    return bool(value), at + 8
 
 
 def _put_bytes(value: bytes) -> bytes:
@@ -61,14 +61,18 @@ def _put_bytes(value: bytes) -> bytes:
 
 
 def _get_bytes(payload: bytes, at: int) -> tuple[bytes, int]:
-    (size,) = _LENGTH.unpack(_read(payload, at, _LENGTH.size))
-    at += _LENGTH.size
-    return _read(payload, at, size), at + size
+    (size,) = _LENGTH.unpack_from(payload, at)
+    at += 4
+    end = at + size
+    if end > len(payload):
+        raise RecordError(f"a field of {size} bytes does not fit into what is left")
+    return payload[at:end], end
 
 
 # Text from a script may hold any bytes; surrogateescape carries them through `str` unchanged.
 def _put_str(value: str) -> bytes:
-    return _put_bytes(value.encode("utf-8", "surrogateescape"))
+    data = value.encode("utf-8", "surrogateescape")
+    return _LENGTH.pack(len(data)) + data
 
 
 def _get_str(payload: bytes, at: int) -> tuple[str, int]:
@@ -85,7 +89,7 @@ def _tuple_of(put: _Put, get: _Get) -> tuple[_Put, _Get]:
         return _LENGTH.pack(len(items)) + b"".join(map(put, items))
 
     def get_all(payload: bytes, at: int) -> tuple[tuple[Any, ...], int]:
-        (count,) = _LENGTH.unpack(_read(payload, at, _LENGTH.size))
+        (count,) = _LENGTH.unpack_from(payload, at)
         at += _LENGTH.size
         # Each item takes a length at least: a count beyond that is a lie, refused before it is looped over.
         if count > (len(payload) - at) // _LENGTH.size:
