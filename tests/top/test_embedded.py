@@ -33,25 +33,42 @@ def look_until(condition):
             return seen
 
 
-def running(seen):
-    """How many states run in each host."""
-    return [host["running"] for host in seen["hosts"]]
+def phases(seen):
+    """How many states run and wait in each host. `WAITS` has come to its wait with one of each."""
+    return [(host["running"], host["waiting"]) for host in seen["hosts"]]
 
 
-def all_run(seen):
-    return running(seen).count(1) == 2
+def all_wait(seen):
+    return phases(seen).count((1, 1)) == 2
 
 
-def test_a_batch_shows_its_items_and_their_states(command, tmp_path):  # noqa: F811
+@pytest.fixture
+def started(command):  # noqa: F811
+    """Starts a batch, and ends it whatever happens."""
+    processes = []
+
+    def start(*arguments):
+        processes.append(command.start("batch", *arguments))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+    while command.processes():  # its hosts have noticed, and end
+        os.sched_yield()
+
+
+def test_a_batch_shows_its_items_and_their_states(command, started, tmp_path):  # noqa: F811
     tmp_path.joinpath("jobs").mkdir()
     for name, text in {"a": WAITS, "b": WAITS, "c": "print('c')"}.items():
         tmp_path.joinpath("jobs", f"{name}.lus").write_text(text)
-    process = command.start("batch", "jobs", "-j", "2", "-P", "load", "-P", "fs:read=.")
+    process = started("jobs", "-j", "2", "-P", "load", "-P", "fs:read=.")
     while process.pid not in [place.pid for place in find_places()]:
         assert process.poll() is None
     while True:
         seen = json.loads(command("top", "--json", str(process.pid)).stdout)
-        if all_run(seen):
+        if all_wait(seen):
             break
     assert (seen["script"], seen["silent"]) == ("luspool batch jobs", 0)
     assert seen["batch"] == {"items": 3, "done": 0, "failed": 0, "running": 2, "again": 0, "skipped": 0}
@@ -74,7 +91,7 @@ def test_a_batch_shows_its_items_and_their_states(command, tmp_path):  # noqa: F
 def test_jobs_are_shown_with_what_waits(tmp_path):
     with luspool.Runtime(jobs=2) as runtime:
         jobs = [runtime.submit("job.lus", source=WAITS, pledges=RIGHTS) for _ in range(3)]
-        (seen,) = look_until(lambda seen: all_run(seen[0]))
+        (seen,) = look_until(lambda seen: all_wait(seen[0]))
         assert seen["jobs"] == {"running": 2, "waiting": 1}
         assert {task["script"] for task in seen["running"]} == {"job.lus"}
         assert {task["process"] for task in seen["running"]} == {host["pid"] for host in seen["hosts"]}
@@ -92,9 +109,9 @@ def test_runs_of_a_program_are_shown_one_by_one(tmp_path):
         threads = [threading.Thread(target=runtime.run, args=(name,), kwargs=options) for name in ("a.lus", "b.lus")]
         for thread in threads:
             thread.start()
-        seen = look_until(lambda seen: len(seen) == 2 and all(running(one) == [1] for one in seen))
+        seen = look_until(lambda seen: len(seen) == 2 and all(phases(one) == [(1, 1)] for one in seen))
         assert sorted(one["script"] for one in seen) == ["a.lus", "b.lus"]
-        assert all(one["program"] and one["hosts"][0]["states"] == 2 for one in seen)
+        assert all(one["program"] for one in seen)
         tmp_path.joinpath("go").touch()
         for thread in threads:
             thread.join()
@@ -104,14 +121,18 @@ def test_a_child_that_is_forked_meets_nobody():
     with luspool.Runtime() as runtime:
         runtime.submit("job.lus", source="print(1)").result(60)
         reading, writing = os.pipe()
+        told, telling = os.pipe()
         if (child := os.fork()) == 0:
             os.close(writing)
+            os.write(telling, b"!")
             os.read(reading, 1)
             os._exit(0)
         os.close(reading)
+        os.read(told, 1)  # it has begun
         assert os.getpid() in [place.pid for place in find_places()]
     assert os.getpid() not in [place.pid for place in find_places()]
-    os.close(writing)
+    for fd in (writing, told, telling):
+        os.close(fd)
     os.waitpid(child, 0)
 
 
