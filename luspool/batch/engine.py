@@ -43,7 +43,7 @@ class TracedTasks(Traced, Protocol):
     """Takes also what tasks there were. May raise CannotWriteError."""
 
     def ended(self, host: int, process: int, task: Task, began_at: int, outcome: Outcome) -> None:
-        """A task that began then, by the monotonic clock in nanoseconds, has ended in the host of this number."""
+        """A task that began then, by the monotonic clock in nanoseconds, has just ended in the host of this number."""
 
 
 class CancelledError(HostError):

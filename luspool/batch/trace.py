@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ..trace.file import TraceFile
 from .engine import Task
 from .outcome import Outcome
@@ -12,4 +14,4 @@ class BatchTrace(TraceFile):
 
     def ended(self, host: int, process: int, task: Task, began_at: int, outcome: Outcome) -> None:
         facts = {"item": task.number, "status": outcome.status.value, "exit": outcome.exit_status}
-        self.item(host, process, f"{task.number}: {task.request.path}", (began_at, began_at + outcome.wall), facts)
+        self.item(host, process, f"{task.number}: {task.request.path}", (began_at, time.monotonic_ns()), facts)
