@@ -54,7 +54,7 @@ def test_items_hosts_steps_and_messages_are_in_the_trace(luspool, trace):  # noq
         {"item": 20, "status": "completed", "exit": 0},
         {"item": 21, "status": "failed", "exit": 1},
     ]
-    (begin,) = [event for event in events if event["name"] == "run"]
+    (begin,) = [event for event in events if event.get("name") == "run"]
     assert (
         begin["args"].items()
         >= {"script": f"luspool batch {' '.join(f'{name}.lus' for name in names)} bad.lus"}.items()
@@ -80,7 +80,7 @@ def test_items_hosts_steps_and_messages_are_in_the_trace(luspool, trace):  # noq
         if event["ph"] in "sf":
             ends_of[event["id"]].add(event["pid"])
     assert all(len(processes) == 1 for processes in ends_of.values())
-    threads = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    threads = {event["args"]["name"] for event in events if event.get("name") == "thread_name"}
     assert {"items", "executor 1", "supervisor"} <= threads
 
 

@@ -98,9 +98,9 @@ def test_the_trace_of_a_small_program_has_this_shape(program):
 
 def test_processes_and_threads_are_named_and_the_run_is_told(program):
     events = trace(program, "--threads", "2", *RIGHTS, "main.lus")
-    names = [event["args"]["name"] for event in events if event["name"] in ("process_name", "thread_name")]
+    names = [event["args"]["name"] for event in events if event.get("name") in ("process_name", "thread_name")]
     assert {"luspool", "supervisor", "host 1", "executor 1"} <= set(names)
-    (begin,) = [event for event in events if event["name"] == "run"]
+    (begin,) = [event for event in events if event.get("name") == "run"]
     assert (begin["args"]["script"], begin["args"]["hosts"], begin["args"]["threads"]) == ("main.lus", 1, 2)
     assert events[-1]["args"] == {"status": 0}
 
@@ -327,7 +327,7 @@ def test_what_scripts_call_themselves_and_say_can_not_leave_its_place(luspool): 
         'error(\'\\u{1b}"}]\\n\\xff\' .. ("x"):rep(1e6))', "utf-8", "surrogateescape"
     )
     events = trace(luspool, name, status=1)
-    (failed,) = [event for event in events if event["name"] == "failed: error"]
+    (failed,) = [event for event in events if event.get("name") == "failed: error"]
     text = failed["args"]["error"]
     assert text.isprintable()
     assert len(text) < 1000

@@ -140,6 +140,8 @@ def test_programs_one_after_another(desk):
         "while True: send(wire.WantInput())",
         "while True: send(wire.Call(1, 'f', b''))",
         "send(wire.Record(1, b'nonsense'))",
+        "send(wire.Trace((), b''))",
+        "send(wire.Seen(1, 1, 1, 1, 1, 1, 1, 1, ()))",
     ],
 )
 def test_a_host_that_breaks_the_protocol_is_ended_and_so_is_its_program(desk, code):
@@ -158,6 +160,7 @@ def test_a_host_that_breaks_the_protocol_is_ended_and_so_is_its_program(desk, co
         "send(wire.TreeEnded(False, 0))",
         f"send({USED})",
         "send(wire.Record(1, b'x'))",
+        "send(wire.Trace((), b''))",
     ],
 )
 def test_what_is_said_of_no_program_ends_the_host(desk, code):
