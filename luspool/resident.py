@@ -148,8 +148,8 @@ class Resident:
 
     def vacated(self) -> None:
         """Nothing of the program is left."""
-        self._tell_end(stays=True)
-        with self._lock:
+        with self._lock:  # who hears of the end takes the next program for begun: it can't be recalled between the two
+            self._tell_end(stays=True)
             self._begin_next()
 
     def stuck(self) -> None:
