@@ -67,6 +67,8 @@ class _Program:
     calls: CallRouter
     began_at: int = 0
     """By the monotonic clock in nanoseconds: when its turn came. 0: it has not."""
+    is_heard: bool = False
+    """The host has said something of it."""
     used: wire.Used | None = None
     sources: tuple[wire.SourceRecord, ...] = ()
 
@@ -108,6 +110,8 @@ class WarmHost:
         """Of its programs, each once: for the caller to take. Those that were not begun come last, in their order."""
         self.is_recalling = False
         """It was asked for what it has not begun, and has not answered yet."""
+        self._has_ended_since = False
+        """A program has, since it was asked."""
         self._hello_until = hello_deadline()
         self._onlooker = onlooker
         self._traced = traced
@@ -161,7 +165,7 @@ class WarmHost:
     def recall(self) -> None:
         """Take back what it has ahead and has not begun: that ends as not begun, if it does not end otherwise."""
         if self.ahead and not self.is_recalling and not self.is_gone:
-            self.is_recalling = True
+            self.is_recalling, self._has_ended_since = True, False
             self.connection.send(wire.Recall())
 
     def due(self) -> float | None:
@@ -194,7 +198,7 @@ class WarmHost:
                 if not self.is_ready:
                     check_hello(message)
                     self.is_ready = True
-                elif isinstance(message, wire.Recalled) and self.is_recalling and 0 <= message.count <= self.ahead:
+                elif isinstance(message, wire.Recalled) and self.is_recalling and message.count in self._recallable():
                     self.is_recalling = False
                     self._give_back(message.count)
                 else:
@@ -247,6 +251,7 @@ class WarmHost:
 
     def _event(self, message: wire.Message, program: _Program) -> None:
         listener = program.listener
+        program.is_heard = True
         match message:
             case wire.Output(stream, data) if stream in (1, 2):
                 listener.write(stream, data)
@@ -307,6 +312,7 @@ class WarmHost:
 
     def _end(self, ended: wire.TreeEnded | None = None, death: HostError | None = None) -> None:
         program = self._programs.popleft()
+        self._has_ended_since = True
         used = program.used
         taken = time.monotonic_ns() - program.began_at if used is None else used.wall
         self.endings.append((program.listener, Ending(taken, ended, used, program.sources, death)))
@@ -314,6 +320,15 @@ class WarmHost:
             self._give_back(len(self._programs))
         elif self._programs:
             self._begin_turn()
+
+    def _recallable(self) -> range:
+        """How many it may give back.
+
+        It speaks on two sockets: an end that came after the recall may be heard before the answer to that, so that a
+        program whose turn seems to have come is among them, if nothing was heard of it.
+        """
+        may_have_all = self._has_ended_since and bool(self._programs) and not self._programs[0].is_heard
+        return range(self.ahead + 1 + may_have_all)
 
     def _give_back(self, count: int) -> None:
         """The last ones are not begun."""

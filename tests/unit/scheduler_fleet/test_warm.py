@@ -238,6 +238,28 @@ def test_what_was_not_begun_is_given_back(desk, count):
     assert it.host.programs == 3 - count
 
 
+def test_an_end_may_be_heard_before_what_was_given_back_sooner(desk):
+    it = given_ahead(desk, f"receive(); send({USED}, {ENDS}); receive(); send(wire.Recalled(2))" + FOREVER)
+    it.host.recall()
+    endings = [it.ending()]
+    it.host.connection.send(wire.Recall())  # what it waits for
+    endings += [it.ending(), it.ending()]
+    assert [ending.was_begun for ending in endings] == [True, False, False]
+    assert it.host.is_free
+
+
+def test_what_was_heard_of_is_not_given_back(desk):
+    said = f"{USED}, {ENDS}, wire.Output(1, b'2')"
+    it = given_ahead(desk, f"receive(); send({said}); receive(); send(wire.Recalled(2))" + FOREVER)
+    it.host.recall()
+    assert it.ending().was_begun
+    while len(it.listener.heard) < 3:
+        it.turn()
+    it.host.connection.send(wire.Recall())
+    assert [it.ending().was_begun for _ in range(2)] == [True, False]
+    assert isinstance(it.host.death, HostProtocolError)
+
+
 @pytest.mark.parametrize("count", [-1, 3])
 def test_a_host_that_gives_back_what_it_was_not_given_is_ended(desk, count):
     it = given_ahead(desk, f"receive(); send(wire.Recalled({count}))" + FOREVER)
