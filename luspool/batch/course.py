@@ -63,6 +63,10 @@ class HaltPolicy:
             raise ValueError(f"{number} is no number of failures; the least is 1")
         return cls(is_now, failures=int(number))
 
+    @property
+    def is_possible(self) -> bool:
+        return self.failures is not None or self.percent is not None
+
     def is_reached(self, failures: int, total: int) -> bool:
         """Whether so many failures out of `total` items are enough."""
         if self.failures is not None:

@@ -178,6 +178,7 @@ def _local_options(options: BatchOptions, audits: str | None) -> LocalOptions:
         output_kept=records.kept,
         results=records.results,
         audits=audits,
+        gives_ahead=not options.course.halt.is_possible,
     )
 
 

@@ -85,6 +85,8 @@ class LocalOptions:
     log_of: Callable[[Task], TaskLog | None] | None = None
     """Opens the audit log of a task, if it is to have one; instead of `audits`. If that can't be done, or the log can't
     be written, the task has a fault, and the others go on."""
+    gives_ahead: bool = True
+    """Hosts may be given tasks before it is their turn. Not where the end of one may decide that no other begins."""
     spare_hosts: int = 0
     """So many hosts may be there beyond those that are needed for the lanes: for tasks with other rights."""
     callees: Callable[[int], Callees | None] | None = None
@@ -164,7 +166,7 @@ class LocalEngine:
         # With a host for each task, the next ones get ready meanwhile.
         # Files are made, and others are asked and told, when a task begins; so it can't be given to a host before.
         is_plain = not (options.audits or options.results or options.log_of or options.callees or options.traced)
-        self._at_host = _AT_HOST if is_plain else 1
+        self._at_host = _AT_HOST if is_plain and options.gives_ahead else 1
         self._ready_hosts = options.lanes * (2 if options.tasks_per_host == 1 else 1)
         self._most_hosts = self._ready_hosts + options.spare_hosts
 
