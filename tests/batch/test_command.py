@@ -288,7 +288,8 @@ def read_until(stream, text, meanwhile=None):
 
 
 def started(luspool, *arguments):
-    """A command whose item `a.lus` waits and runs; the others are behind it."""
+    """A command whose item `a.lus` waits and runs; the others are behind it, and not in its host, which might begin one
+    before it hears that it is not to."""
     luspool.write(a=WAITS, first="print('up')", b="print(2)", c="print(3)")
     process = luspool.start(
         "batch",
@@ -299,6 +300,8 @@ def started(luspool, *arguments):
         "-j",
         "1",
         "--json",
+        "--halt",
+        "soon,fail=100%",
         *READ,
         *arguments,
         stdin=subprocess.DEVNULL,
