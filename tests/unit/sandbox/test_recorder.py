@@ -147,7 +147,7 @@ def test_no_other_module_asks_a_pledge_set():
     asking = {"decide", "decide_tree", "allows", "may_ever_allow", "grants", "request", "inherit", "reject", "seal"}
     asked = set()
     for path in SANDBOX.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in asking:
                 owner = ast.unparse(node.value).rpartition(".")[2]
                 asked |= {path.name} if owner in ("pledges", "_shadow", "_born_with", "shadow") else set()
