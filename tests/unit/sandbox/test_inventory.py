@@ -49,5 +49,5 @@ for _, name in ipairs{"nil", "true", "1", "1.5"} do walk(name, load("return " ..
 @pytest.mark.parametrize("is_job", [False, True], ids=["run", "job"])
 def test_what_a_script_can_reach_is_what_the_inventory_lists(printed, is_job):
     live = sorted(set(printed(WALK, held=("load", "fs:read"), is_job=is_job)))
-    listed = INVENTORY.read_text().splitlines()
+    listed = INVENTORY.read_text("utf-8").splitlines()
     assert [entry for entry in listed if not entry.startswith("#")] == live

@@ -46,7 +46,7 @@ def unescaped(text):
 
 
 def cases():
-    lines = [line.split("\t") for line in CASES.read_text().splitlines() if line and not line.startswith("#")]
+    lines = [line.split("\t") for line in CASES.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     return [(verdict, unescaped(text), unescaped(expected)) for verdict, text, expected in lines]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from luspool import sandbox
 from luspool.sandbox import codec
 
-HARNESS = (Path(__file__).parents[2] / "lua/pattern_harness.lua").read_text()
+HARNESS = (Path(__file__).parents[2] / "lua/pattern_harness.lua").read_text("utf-8")
 SERVE = f"""local describe = (function() {HARNESS} end)()
     while true do local case = worker.peek() worker.message(describe(table.unpack(case, 1, 5))) end"""
 BARE = f"local describe = (function() {HARNESS} end)() return describe"
@@ -99,7 +99,7 @@ def test_the_portable_matcher_gives_what_lua_gives():
     """Where no pattern counts as harmless, so that all go to the matcher."""
     folder = Path(sandbox.__file__).parent / "lua"
     names = ("raw", "bounded", "matcher", "plain", "guards", "patterns")
-    sources = [(folder / f"{name}.lua").read_text() for name in names]
+    sources = [(folder / f"{name}.lua").read_text("utf-8") for name in names]
     assert "HARMLESS <const> = 100000000" in sources[-1]
     sources[-1] = sources[-1].replace("HARMLESS <const> = 100000000", "HARMLESS <const> = 0")
     portable, bare = bare_describe(PORTABLE % (*sources, HARNESS)), bare_describe()

@@ -220,7 +220,7 @@ def reached(lus, monkeypatch, request):
 
 
 def listed(who):
-    entries = [line.split("\t") for line in REACH.read_text().splitlines() if not line.startswith("#")]
+    entries = [line.split("\t") for line in REACH.read_text("utf-8").splitlines() if not line.startswith("#")]
     assert all(len(entry) == 3 and entry[2] for entry in entries), "each has its reason"
     return {name for reach, name, _ in entries if reach == who}
 

@@ -88,7 +88,7 @@ def functions():
         local found = load("local ok, value = pcall(function() return " .. name .. " end) return ok and type(value)")
         return found and found() == "function"
     end""")
-    listed = [line.removeprefix("package.loaded.").split("\t")[0] for line in INVENTORY.read_text().splitlines()]
+    listed = [line.removeprefix("package.loaded.").split("\t")[0] for line in INVENTORY.read_text("utf-8").splitlines()]
     names = {name for name in listed if re.fullmatch(r"(\w+\.)?\w+", name) and name != "function" and has(name)}
     return sorted(name for name in names - APART.keys() if not name.startswith("io."))
 
@@ -135,5 +135,5 @@ def test_called_straight_by_pcall_its_errors_name_it_as_bare_lua_does(name, prin
 
 
 def test_the_functions_that_are_compared_elsewhere_exist():
-    listed = {line.removeprefix("package.loaded.").split("\t")[0] for line in INVENTORY.read_text().splitlines()}
+    listed = {line.removeprefix("package.loaded.").split("\t")[0] for line in INVENTORY.read_text("utf-8").splitlines()}
     assert APART.keys() <= listed
