@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from .limit_options import LIMIT_OPTIONS
+from .limit_options import LIMIT_OPTIONS, parse_slice
 from .scheduler.limits import Limits
+from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
+from .scheduler.units import format_duration
 
 Read = TypeVar("Read")
 
@@ -36,6 +38,19 @@ def reader(parse: Callable[[str], Read]) -> Callable[[click.Context, click.Param
             raise click.BadParameter(str(error)) from error
 
     return read
+
+
+def slice_option(text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """`--slice`, given as `slice_nanoseconds`. `text` is its help, to which the default is added."""
+    default = format_duration(DEFAULT_SLICE_NANOSECONDS)
+    return click.option(
+        "--slice",
+        "slice_nanoseconds",
+        default=default,
+        callback=reader(parse_slice),
+        metavar="TIME",
+        help=f"{text} [{default}]",
+    )
 
 
 def once(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from .hosts import MAX_HOSTS
-from .limit_options import limits_from, parse_slice
-from .options import grouped, limit_options, once, reader, strict_globals_option, verbosity_options
-from .scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
-from .scheduler.units import format_duration
+from .limit_options import limits_from
+from .options import grouped, limit_options, once, slice_option, strict_globals_option, verbosity_options
 
 if TYPE_CHECKING:  # each command imports what it needs: people wait for it
     from .run import RunOptions
@@ -53,13 +51,7 @@ _OPTIONS: Final[tuple[Callable[[Callable[..., int]], Callable[..., int]], ...]] 
         help="What the operating system adds around scripts: all of it or an error, what there is, or nothing. "
         "[strict where the system can]",
     ),
-    click.option(
-        "--slice",
-        "slice_nanoseconds",
-        callback=reader(parse_slice),
-        metavar="TIME",
-        help=f"How long a state runs while others wait; 0: to its end. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
-    ),
+    slice_option("How long a state runs while others wait; 0: to its end."),
     click.option(
         "--trace", metavar="FILE", envvar="LUSPOOL_TRACE", help="Record in a file what ran when, for Perfetto."
     ),
@@ -83,7 +75,7 @@ def _options(  # noqa: PLR0913  click passes each option by its name
     threads: int | None,
     placement: str,
     wall: str | None,
-    slice_nanoseconds: int | None,
+    slice_nanoseconds: int,
     limits: dict[str, int],
     strict_globals: bool,
     verbosity: int | None,
@@ -104,7 +96,7 @@ def _options(  # noqa: PLR0913  click passes each option by its name
         ceiling,
         hosts or 1,
         threads or max(1, len(os.sched_getaffinity(0)) // (hosts or 1)),
-        DEFAULT_SLICE_NANOSECONDS if slice_nanoseconds is None else slice_nanoseconds,
+        slice_nanoseconds,
         limits_from(applied.stricter(limits) if applied else limits),
         strict_globals,
         placement == "spread",

@@ -17,7 +17,6 @@ from ..own_files import warnings_about
 from ..permissions import PledgeSet
 from ..policy import open_policy
 from ..report import notice_text
-from ..scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
 from ..source import working_directory
 from ..streams import StandardStreams
 from .batch import Batch, Resume
@@ -169,11 +168,11 @@ def _warnings(options: BatchOptions, pledges: PledgeSet, audits: str | None) -> 
 
 
 def _local_options(options: BatchOptions, audits: str | None) -> LocalOptions:
-    engine, records, slice_ = options.engine, options.records, options.engine.slice_nanoseconds
+    engine, records = options.engine, options.records
     return LocalOptions(
         lanes=engine.lanes,
         threads=engine.threads,
-        slice_nanoseconds=DEFAULT_SLICE_NANOSECONDS if slice_ is None else slice_,
+        slice_nanoseconds=engine.slice_nanoseconds,
         tasks_per_host=1 if engine.isolate else TASKS_PER_HOST,
         output_kept=records.kept,
         results=records.results,

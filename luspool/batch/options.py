@@ -13,10 +13,8 @@ from typing import Final
 
 import click
 
-from ..limit_options import parse_slice
-from ..options import grouped, limit_options, once, reader, strict_globals_option, verbosity_options
-from ..scheduler.protocol import DEFAULT_SLICE_NANOSECONDS
-from ..scheduler.units import format_duration, parse_duration, parse_size
+from ..options import grouped, limit_options, once, reader, slice_option, strict_globals_option, verbosity_options
+from ..scheduler.units import parse_duration, parse_size
 from .course import HaltPolicy, RetryPolicy
 
 LEDGER: Final = "luspool-batch.sqlite"
@@ -90,7 +88,7 @@ class EngineOptions:
 
     jobs: int | None
     threads: int
-    slice_nanoseconds: int | None
+    slice_nanoseconds: int
     isolate: bool
     engine: str
     address: str | None
@@ -122,13 +120,7 @@ _engine = grouped(
         "-j", "--jobs", type=click.IntRange(1, 100_000), metavar="N", help="Items at a time; as many as processors."
     ),
     click.option("--threads", type=click.IntRange(1, 512), default=1, metavar="N", help="Threads for each item. [1]"),
-    click.option(
-        "--slice",
-        "slice_nanoseconds",
-        callback=reader(parse_slice),
-        metavar="TIME",
-        help=f"As of `luspool run`. [{format_duration(DEFAULT_SLICE_NANOSECONDS)}]",
-    ),
+    slice_option("As of `luspool run`."),
     click.option("--isolate", is_flag=True, help="Give each item a process of its own."),
     click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where items run. [local]"),
     click.option(
