@@ -28,6 +28,11 @@ def open_onlooker(facts: Callable[[], Mapping[str, Any]]) -> TopServer | None:
         return None  # a system without such names, or without a descriptor left: no reason not to run
 
 
+def task_facts(number: int, script: str, seconds: float, process: int | None) -> dict[str, Any]:
+    """What is told of an item or a job that has run for so long, in this process (None: not on this machine)."""
+    return {"number": number, "script": script, "running_for": round(seconds * 1e9), "process": process}
+
+
 def program_name() -> str:
     """What people call the program that embeds us."""
     return os.path.basename(sys.argv[0] if sys.argv else "") or "python"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ..onlooker import task_facts
+
 if TYPE_CHECKING:
     from .batch import Batch
 
@@ -34,12 +36,7 @@ class Facts:
             "skipped": batch.skipped,
         }
         shown = [
-            {
-                "number": number,
-                "script": item.script,
-                "running_for": round(seconds * 1e9),
-                "process": processes.get(number),
-            }
+            task_facts(number, item.script, seconds, processes.get(number))
             for number, item, seconds in running[:_RUNNING_MOST]
         ]
         return {**facts, "batch": {"items": self._total, **counts}, "running": shown}

@@ -38,7 +38,7 @@ from ..batch.local import LocalEngine, LocalOptions
 from ..batch.outcome import Outcome
 from ..errors import ClosedError, HostFailedError, LuspoolError
 from ..functions import FunctionPool
-from ..onlooker import open_onlooker, program_name
+from ..onlooker import open_onlooker, program_name, task_facts
 from ..scheduler.callees import Callees
 from .core import JobCore, JobStatus
 
@@ -246,12 +246,7 @@ class Crew:
         assert self._engine is not None  # noqa: S101  for the type checker: it serves who looks
         processes = self._engine.processes()
         running = [
-            {
-                "number": number,
-                "script": self._in_hand[number].task.request.path,
-                "running_for": round(seconds * 1e9),
-                "process": processes[number],
-            }
+            task_facts(number, self._in_hand[number].task.request.path, seconds, processes[number])
             for number, seconds in self._engine.running()
         ]
         with self._lock:
