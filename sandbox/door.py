@@ -18,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from ..scheduler.limits import StateLimits
@@ -38,6 +39,7 @@ from .program import Program
 from .recorder import Recorder
 from .rights import Rights
 from .shared import Shared
+from .sheet import PortableSheet
 from .syntax import Stop
 
 _REMEMBERED_BYTES: Final = 4096
@@ -91,9 +93,9 @@ class Door:
         self.where = b"?"
         """The script's position in the call that is being answered, where the library says it (lua/audited.lua)."""
         if program.audit:
-            position = mechanism().position or (lambda: self.where)
+            new_sheet = mechanism().new_sheet or partial(PortableSheet, position=lambda: self.where)
             is_worker = program.creator != 0
-            self.recorder = Recorder(port.record, position, program.audit, program.pledges, is_worker=is_worker)
+            self.recorder = Recorder(port.record, new_sheet, program.audit, program.pledges, is_worker=is_worker)
         self.rights = Rights(program.pledges, program.audit, self.recorder)
         self.files: dict[int, OpenFile] = {}
         self.stepper: Stepper | None = None

@@ -19,6 +19,7 @@ import lupa.lua55
 
 from ..scheduler.protocol import StateId
 from .calls import HostCalls, Scalar
+from .sheet import Describe, Sheet
 
 VARIABLE: Final = "LUSPOOL_PREEMPTION"
 
@@ -82,8 +83,8 @@ class Mechanism(Protocol):
     library: bytes | None
     """The path of the native module that boot.lua loads, if there is one."""
 
-    position: Callable[[], bytes] | None
-    """Called within a host call of a script: where that is, as `name:line`. None: lua/audited.lua has to say so."""
+    new_sheet: Callable[[Describe], Sheet] | None
+    """Makes what keeps a state's decisions, and finds out where the script is. None: lua/audited.lua has to say so."""
 
     def calls(self, door: HostCalls) -> Callable[..., Scalar]:
         """What a new state's library is to call: the door, or something in front of it."""
@@ -105,7 +106,7 @@ class _Signal:
 
         _preempt.bind(lupa.lua55.__file__)
         self.library: bytes | None = os.fsencode(_preempt.__file__)
-        self.position: Callable[[], bytes] | None = _preempt.position
+        self.new_sheet: Callable[[Describe], Sheet] | None = _preempt.Sheet
         self._stepper = _preempt.Stepper
 
     def calls(self, door: HostCalls) -> Callable[..., Scalar]:

@@ -23,6 +23,7 @@ import lupa.lua55
 
 from .calls import HostCalls, Scalar
 from .operations import Operation
+from .sheet import Describe, Sheet
 
 _FIRST: Final = 1_000
 _MOST: Final = 100_000
@@ -303,7 +304,7 @@ class CountingHook:
 
     name = "hook"
     library: bytes | None = None
-    position: Callable[[], bytes] | None = None
+    new_sheet: Callable[[Describe], Sheet] | None = None
 
     def calls(self, door: HostCalls) -> MeteredCalls:
         return MeteredCalls(door)

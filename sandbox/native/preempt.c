@@ -52,6 +52,7 @@
 #include "bundle.h"
 #include "matcher.h"
 #include "native.h"
+#include "sheet.h"
 
 #define DEFINE(result, name, parameters) result(*name) parameters;
 LUA_FUNCTIONS(DEFINE)
@@ -872,24 +873,21 @@ static PyObject *bind(PyObject *module, PyObject *argument) {
     Py_RETURN_NONE;
 }
 
-/* position(): where the script is whose step this thread is inside of, "?" where that isn't known. It is a call from within
-** the host call of that script, so all its coroutines stand still. As lua/coroutines.lua has it, and quicker. */
-static PyObject *position(PyObject *module, PyObject *unused) {
-    (void)module, (void)unused;
-    char text[PATH_MAX + 16] = "?";
+/* As lua/coroutines.lua has it, and quicker. */
+size_t script_position(char *text, size_t room) {
     size_t length = 0;
     if (self != NULL && self->current != NULL) {
-        length = find_position(self->current, text, sizeof text);
+        length = find_position(self->current, text, room);
         const struct resumer *outer = self->resumers;
         for (; length == 0 && outer != NULL; outer = outer->outer)
-            length = find_position(outer->coroutine, text, sizeof text);
+            length = find_position(outer->coroutine, text, room);
     }
-    return PyBytes_FromStringAndSize(text, length ? (Py_ssize_t)length : 1);
+    if (length == 0) text[length++] = '?';
+    return length;
 }
 
 static PyMethodDef module_functions[] = {
     {"bind", bind, METH_O, NULL},
-    {"position", position, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -898,11 +896,13 @@ static struct PyModuleDef module = {
 };
 
 PyMODINIT_FUNC PyInit__preempt(void) {
-    if (PyType_Ready(&StepperType) < 0) return NULL;
+    if (PyType_Ready(&StepperType) < 0 || PyType_Ready(&SheetType) < 0) return NULL;
     if (pthread_key_create(&thread_key, thread_ended) != 0 || pthread_atfork(NULL, NULL, forked) != 0)
         return PyErr_NoMemory();
     PyObject *made = PyModule_Create(&module);
-    if (made == NULL || PyModule_AddObjectRef(made, "Stepper", (PyObject *)&StepperType) == 0) return made;
+    if (made == NULL || (PyModule_AddObjectRef(made, "Stepper", (PyObject *)&StepperType) == 0 &&
+                         PyModule_AddObjectRef(made, "Sheet", (PyObject *)&SheetType) == 0))
+        return made;
     Py_DECREF(made);
     return NULL;
 }

@@ -11,7 +11,7 @@ import pytest
 
 from luspool import sandbox as room
 from luspool.permissions import Audit, PledgeSet
-from luspool.sandbox import recorder
+from luspool.sandbox import sheet
 from luspool.scheduler.protocol import CallResult
 
 from .conftest import pledge_rules
@@ -207,18 +207,18 @@ def test_a_waiting_state_has_sent_its_rows(lus):
 
 def test_a_state_keeps_few_rows_and_little_text(lus):
     port, _ = recorded(lus, "for i = 1, 5000 do pcall(os.getenv, 'A' .. i) end")
-    assert max(len(part[1]) for part in parts(port) if isinstance(part[0], list)) <= 1024
+    assert max(len(part[1]) for part in parts(port) if isinstance(part[0], list)) <= sheet.ROWS
     assert sum(count for *_, count, _ in decisions(port)) == 5000
     port, _ = recorded(lus, "for i = 1, 100 do pcall(os.getenv, ('A'):rep(100000) .. i) end")
     assert sum(count for *_, count, _ in decisions(port)) == 100
-    assert all(len(row[2]) <= recorder._LONGEST + 1 for row in decisions(port))
-    assert all(len(part[1]) < 30 for part in parts(port) if isinstance(part[0], list))
+    assert all(len(row[2]) <= sheet.LONGEST + 1 for row in decisions(port))
+    assert all(len(part[1]) < 50 for part in parts(port) if isinstance(part[0], list))
 
 
 def test_long_names_of_chunks_are_cut(lus):
     source = "load('pcall(os.getenv, 1)', '=' .. ('n'):rep(1000000))()"
     port, _ = recorded(lus, source, held=["load"])
-    assert all(len(row[1]) <= recorder._LONGEST + 1 for row in decisions(port))
+    assert all(len(row[1]) <= sheet.LONGEST + 1 for row in decisions(port))
 
 
 def test_observed_is_what_only_the_ceiling_allows(lus):
