@@ -3,7 +3,6 @@
 ** lua/coroutines.lua has the same rule for waits and errors.
 */
 
-#include <stdio.h>
 #include <string.h>
 
 #include "native.h"
@@ -20,17 +19,19 @@ static int is_library(const lua_Debug *function) {
 size_t find_position(lua_State *L, char *text, size_t room) {
     lua_Debug at;
     for (int level = 0; level < NEAR && lua_getstack(L, level, &at); level++) {
-        if (!lua_getinfo(L, "S", &at) || is_library(&at)) continue;
-        if (!lua_getinfo(L, "l", &at) || at.currentline <= 0) continue;  /* a function in C */
-        char line[16];
-        int digits = snprintf(line, sizeof line, ":%d", at.currentline);
+        if (!lua_getinfo(L, "S", &at) || is_library(&at) || at.what[0] == 'C') continue;
+        if (!lua_getinfo(L, "l", &at) || at.currentline <= 0) continue;
+        char line[16], *digits = line + sizeof line;  /* by hand: snprintf takes longer than the rest of this */
+        for (int left = at.currentline; left; left /= 10) *--digits = (char)('0' + left % 10);
+        *--digits = ':';
+        size_t tail = (size_t)(line + sizeof line - digits);
         int from_file = at.source[0] == '@';
         const char *name = from_file ? at.source + 1 : at.short_src;
-        size_t length = from_file ? at.srclen - 1 : strlen(at.short_src), most = room - (size_t)digits;
+        size_t length = from_file ? at.srclen - 1 : strlen(at.short_src), most = room - tail;
         if (length > most) length = most;
         memcpy(text, name, length);
-        memcpy(text + length, line, (size_t)digits);
-        return length + (size_t)digits;
+        memcpy(text + length, digits, tail);
+        return length + tail;
     }
     return 0;
 }
