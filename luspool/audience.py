@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from . import errors, report
 from .sandbox import codec
@@ -18,8 +19,7 @@ _REPORTS_KEPT: Final = 100
 """Reports of failures of which a result has the text. Each may be some screens long."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """What became of a run."""
 
     kind: str

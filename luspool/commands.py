@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import __version__, errors
 from .audit_commands import audit as audit_group
@@ -30,8 +31,7 @@ _FASTEST: Final = 100_000_000
 """Nanoseconds between two looks of `top` at least: each takes some of the program's time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """What `cli` has made ready before click took over: a host process that is starting, and signals in hand."""
 
     host: HostProcess

@@ -7,9 +7,9 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import lupa.lua55
+from msgspec import Struct
 
 from . import __version__
 from .limit_options import LIMIT_OPTIONS
@@ -24,8 +24,7 @@ _FORMAT = 1
 """Changes whenever a name in the JSON is removed or changes its meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """`value` is for programs, `text` for people."""
 
     value: str | int | None

@@ -6,16 +6,16 @@ The name of a limit is its flag without the dashes. Values are bytes, nanosecond
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from .scheduler.limits import OF_TREE, Limits, StateLimits, TreeLimits
 from .scheduler.units import COUNT, SIZE, TIME, UNLIMITED, Unit, parse_duration
 
 
-@dataclass(frozen=True, slots=True)
-class LimitOption:
+class LimitOption(Struct, frozen=True):
     """One limit: `field` of a tree's limits, or of each of its states'."""
 
     name: str

@@ -8,13 +8,13 @@ import select
 import stat
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .errors import CannotWriteError, UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Purpose:
+class Purpose(Struct, frozen=True):
     """What such a file is for, in messages."""
 
     what: str

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .permissions import Audit, PledgeSet, from_wire, to_wire
 from .sandbox import Program
 from .scheduler import records
 
 
-@dataclass(frozen=True, slots=True)
-class _Moved:
+class _Moved(Struct, frozen=True):
     """A `Program`. `problem` is empty where there is none, and `source` where there is a problem; `shadow` is empty
     without one."""
 

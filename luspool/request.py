@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from .permissions import Audit, PledgeSet, from_wire, to_wire
 from .scheduler import records
@@ -14,8 +15,7 @@ from .scheduler import records
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """The main script, its arguments (byte strings) and what it may do. `pledges` is JSON of a pledge set's data.
 
     `wall` is a `sandbox.wall.Mode`, or "": strict, but go on and say so where this system has no such wall.

@@ -23,8 +23,9 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from .permissions import PledgeSet
 from .request import Request
@@ -48,8 +49,7 @@ class Sender(HostEvents, Protocol):
         """Send all of these messages, so that they arrive at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     """A program that may begin here."""
 
     program: Program

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from . import report
 from .errors import UsageError, is_debugging
@@ -45,8 +46,7 @@ DEADLINE_GRACE_SECONDS: Final = WAITING_GRACE / 1e9 + 1
 than the host itself waits for a step that does not return, since it can say why."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditOptions:
+class AuditOptions(Struct, frozen=True):
     """The log that a run leaves, in `file`.
 
     `observes`: what lies within the ceiling is allowed, whether or not it is held. `shadow`: a policy that decisions
@@ -65,8 +65,7 @@ class AuditOptions:
         return pledges, Audit(shadow=PledgeSet.root(shadow.held, shadow.ceiling) if shadow else None)
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """A run as the command line asks for it. `held` are the `-P` pledges, `ceiling` those of `--allow`."""
 
     script: str

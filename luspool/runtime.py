@@ -14,10 +14,12 @@ import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .audience import Audience, RunResult
 from .batch.engine import Task
@@ -61,8 +63,7 @@ ARGUMENTS_MOST: Final = 16 << 20
 """Bytes of a script's arguments at most, whatever the limit on messages: they travel with the program."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     """What is to be run, as a caller states it."""
 
     name: str

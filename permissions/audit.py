@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .pledges import PledgeSet
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """That all decisions about a state are recorded, and what they are compared with.
 
     `shadow` is a second set, which lives through the same pledge calls and has no say. Where the state `observes`, that

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from . import paths
 from .grammar import Pledge, PledgeSyntaxError
@@ -33,8 +34,7 @@ class Reason(Enum):
     """Denied, since it can't be granted to anybody: no rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The answer to "may this state use `permission` on `value`", as a record.
 
     `value` is None for permissions without values, and where all values were asked for at once.

@@ -14,8 +14,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import paths
 from .table import PERMISSIONS, Permission, ValueKind
@@ -46,8 +48,7 @@ class PledgeSyntaxError(PledgeError):
         self.advice = advice
 
 
-@dataclass(frozen=True, slots=True)
-class Pledge:
+class Pledge(Struct, frozen=True):
     """One pledge: `fs:read=/tmp`, `~env`, `seal`. Made by `parse`; `str` gives back the text, and they round-trip.
 
     `value` is None where no value was given, which stands for every value.

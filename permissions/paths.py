@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from typing import Final
 
 MAX_VALUE: Final = 4096
@@ -95,19 +94,19 @@ def escape(path: str) -> str:
     return _UNPLAIN.sub(r"\\\g<0>", path)
 
 
-@dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A canonical value, ready to be matched. ValueError when `text` is not canonical (see `resolve`)."""
+    """A canonical value, ready to be matched. ValueError when `text` is not canonical (see `resolve`).
 
-    text: str
-    _regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    _witnesses: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _prefix: str = field(init=False, repr=False, compare=False)
+    Immutable. Equal to those of the same text.
+    """
 
-    def __post_init__(self) -> None:
-        encoded = _encode(self.text)
+    __slots__ = ("_prefix", "_regex", "_witnesses", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text: Final = text
+        encoded = _encode(text)
         if not encoded.startswith("/") or (encoded != "/" and _UNRESOLVED.intersection(encoded[1:].split("/"))):
-            raise ValueError(f"not a canonical path or pattern: {self.text!r}")
+            raise ValueError(f"not a canonical path or pattern: {text!r}")
         prefix = _WILDCARD.split(encoded, maxsplit=1)[0]
         if prefix == encoded:
             stem = encoded.rstrip("/")  # "" for the root
@@ -115,9 +114,18 @@ class PathPattern:
             witnesses: tuple[str, ...] = (encoded, f"{stem}/{_ANY}")
         else:
             regex, witnesses = _glob_regex(encoded), (encoded,)
-        object.__setattr__(self, "_regex", re.compile(regex, re.DOTALL))
-        object.__setattr__(self, "_witnesses", witnesses)
-        object.__setattr__(self, "_prefix", prefix)
+        self._regex: Final = re.compile(regex, re.DOTALL)
+        self._witnesses: Final = witnesses
+        self._prefix: Final = prefix
+
+    def __repr__(self) -> str:
+        return f"PathPattern({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PathPattern) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     @classmethod
     def tree(cls, path: str) -> PathPattern:

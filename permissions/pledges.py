@@ -17,9 +17,11 @@ otherwise every single decision asks the rejections first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .decision import Decision, Reason
 from .grammar import Pledge, PledgeError, PledgeSyntaxError
@@ -36,8 +38,7 @@ class PledgeLimitError(PledgeError):
     """One more pledge than `MAX_RULES` of one kind, none of which covers another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grants:
+class Grants(Struct, frozen=True):
     """What one state may do with one elementary permission.
 
     `narrowed_by` is the rule of the pledge call that first replaced what was given, in this state or the nearest
@@ -79,8 +80,7 @@ class Grants:
         return Grants(self.held, self.held, self.rejected, self.narrowed_by)
 
 
-@dataclass(frozen=True, slots=True)
-class PledgeSet:
+class PledgeSet(Struct, frozen=True):
     """The pledges of one state: `grants` by elementary permission (all of them), and the seal if there is one.
 
     Made by `root`, `inherit` and `from_wire`. The methods that change something return a new set.

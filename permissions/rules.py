@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from .grammar import Pledge
 from .paths import PathPattern
@@ -18,8 +20,7 @@ class OriginKind(Enum):
     CALL = "pledge"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a rule was stated, for people: `-P fs:read=/x`, `pledge at main.lus:3`.
 
     A state inherits rules as they are, so that after any number of generations a rule still names its source.
@@ -44,14 +45,13 @@ class Origin:
         return cls(OriginKind.CALL, f"pledge at {where}")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A bound pledge (`Pledge.bind`) and its origin. ValueError when a path in it is not canonical."""
 
     pledge: Pledge
     origin: Origin
-    _scope: PathPattern | str | None = field(init=False, repr=False, compare=False)
-    """Which values it is about; None is every value."""
+    _scope: PathPattern | str | None = None
+    """Which values it is about; None is every value. Made of the pledge, and not to be given."""
 
     def __post_init__(self) -> None:
         value = self.pledge.value
@@ -59,7 +59,7 @@ class Rule:
         if PERMISSIONS[self.pledge.permission].value is ValueKind.PATH and value is not None:
             # Every path lies beneath the root: said as None, `fs:read` and `fs:read=/` are within each other.
             scope = PathPattern(value) if value != "/" else None
-        object.__setattr__(self, "_scope", scope)
+        force_setattr(self, "_scope", scope)
 
     def matches(self, value: str | None) -> bool:
         """Whether it is about this value; None asks for all values at once."""

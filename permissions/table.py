@@ -8,9 +8,10 @@ covers none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+
+from msgspec import Struct
 
 
 class ValueKind(Enum):
@@ -25,8 +26,7 @@ class ValueKind(Enum):
     """Never looked into, since the permission cannot be granted; scripts written for other hosts still parse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Struct, frozen=True):
     """One word of the pledge grammar.
 
     `covers` are the elementary permissions that it stands for. `grantable` is False for words that are known but can

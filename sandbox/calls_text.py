@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from .calls import RefusedError, Scalar, decode
 from .operations import Operation
@@ -24,8 +25,7 @@ _LONGEST: Final = 40
 which nobody else gets Python's lock."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoding:
+class _Encoding(Struct, frozen=True):
     """`decode` takes bytes, the kind of error handling and whether they are the last; both give how much they used."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from ..permissions import Pledge, PledgeError
 from ..scheduler.limits import MEASURES, Excess, StateLimits
@@ -109,7 +110,7 @@ def _cancel(door: Door, child: StateId) -> None:
     door.port.cancel(child)
 
 
-_OF_WORKERS: Final = tuple(field.name for field in fields(StateLimits))
+_OF_WORKERS: Final = StateLimits.__struct_fields__
 
 
 def _limit(door: Door, name: bytes, amount: float | bytes) -> None:

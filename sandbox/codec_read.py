@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .codec_types import (
     CHUNK,
@@ -66,8 +67,7 @@ def _as_is(data: bytes) -> str | bytes:
     return data
 
 
-@dataclass(slots=True)
-class _Table:
+class _Table(Struct):
     """A table as read: the values of its keys 1 to n, and its other entries."""
 
     sequence: list[Value]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 Value: TypeAlias = Any
 """None, bool, int, float, str, bytes, bytearray, list, tuple, dict, `Entries` or `EnumValue`, nested as one likes."""
@@ -56,8 +57,7 @@ class CopyError(ValueError):
     """This value can't be sent; the text says which part of it, and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds on an encoded message: its bytes, and how many tables deep the nearest way to any table is."""
 
     max_bytes: int = 256 << 20
@@ -71,8 +71,7 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class EnumValue:
+class EnumValue(Struct, frozen=True):
     """A value of a Lus enum: the enum's names, all different, and this value's position, from 1."""
 
     names: tuple[str, ...]
@@ -92,8 +91,7 @@ class EnumValue:
         return self.names[self.position - 1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entries:
+class Entries(Struct, frozen=True, eq=False):
     """A table that no dict can hold, as its (key, value) pairs. Equal only to itself, so that it can be a key."""
 
     pairs: list[tuple[Value, Value]]

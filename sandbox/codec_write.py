@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
+
+from msgspec import Struct
 
 from .codec_types import (
     CHUNK,
@@ -76,8 +77,7 @@ class _Misfit(Exception):  # noqa: N818 - a jump to the place that knows the pat
         self.limit = limit
 
 
-@dataclass(slots=True)
-class _Section:
+class _Section(Struct):
     """What is being written, so that a misfit can be named: a table's values or keys, or the message's own values."""
 
     table: int = 0  # its number; 0 for the message's own values, _HEADER for what no place can be given for

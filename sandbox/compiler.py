@@ -13,17 +13,16 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import lupa.lua55
+from msgspec import Struct
 
 from . import operations
 from .syntax import CompileError, Stop, Translation, compile_lua, fault_from_lua, translate
 
-_LUA: Final = Path(__file__).parent / "lua"
+_LUA: Final = os.path.join(os.path.dirname(__file__), "lua")
 _CORE: Final = ("raw", "kinds", "coroutines", "base", "mail")
 """The parts that every state is born with; boot.lua joins them. Every other file is a lazy part."""
 _PORTABLE: Final = ("codec", "portable")
@@ -59,7 +58,12 @@ the library's functions by their missing source instead.)"""
 @cache
 def library() -> Mapping[str, bytes]:
     """The text of every part by its name, read at the first call: behind a host's wall there are no files to read."""
-    return {path.stem: path.read_bytes() for path in _LUA.glob("*.lua")}
+    texts = {}
+    for name in os.listdir(_LUA):
+        if name.endswith(".lua"):
+            with open(os.path.join(_LUA, name), "rb") as file:
+                texts[name.removesuffix(".lua")] = file.read()
+    return texts
 
 
 def _source(part: str) -> bytes:
@@ -131,8 +135,7 @@ def new_interpreter(  # noqa: PLR0913  all by name
     return runtime, start, drive, waiting_at, free
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A compiled script: bytecode, and the run-time helpers that its main function is made with (None: none)."""
 
     bytecode: bytes

@@ -15,8 +15,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .calls import decode
 from .files import WALKS, Decide, Way, allowed_file, checked, is_of_proc, real_path_of, walk
@@ -27,8 +28,7 @@ _ALL_MAY: Final = 0o666
 """What the process's umask takes from. As in C."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A name in a directory, whether or not it is taken. `real_path` is the directory's, with the name."""
 
     directory: int
@@ -79,8 +79,7 @@ def allowed_entry(decide: Decide, path: str, *permissions: str) -> Iterator[Entr
         os.close(directory)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A file that was opened for writing, and whether it was made by that."""
 
     descriptor: int

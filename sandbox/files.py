@@ -14,8 +14,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .calls import RefusedError, decode, encode
 
@@ -33,8 +34,7 @@ Decide = Callable[[str, str], None]
 """Raises unless the permission holds for the real path."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedFile:
+class LocatedFile(Struct, frozen=True):
     """A file that was found and not yet opened. `descriptor` gives no access to its content."""
 
     descriptor: int
@@ -96,8 +96,7 @@ def checked(path: str) -> bytes:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """How it is decided on a walk of `name`, which ends at `last` in the directory where it leads, if that is given."""
 
     decide: Decide

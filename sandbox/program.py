@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ..permissions import Audit, PledgeSet
 from . import codec
@@ -12,8 +13,7 @@ NO_ARGUMENTS: Final = codec.encode()
 """`Program.arguments` of a program that gets none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """A script with its arguments and rights: all that is needed to start a state, as plain data.
 
     `path` is the script's name as its creator gave it; it names the script in messages. `source` is None where the

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from .compiler import ChunkCache
 from .sources import SourceLog
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """Read-only but for the cache and the log, which are thread-safe.
 
     `environment` is what `os.getenv` shows to a state that holds `env`; nothing else of the process's environment is

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ..scheduler.limits import Excess
 from ..scheduler.protocol import Ended, Failure, Port, Preempted, Slice, StepResult, Waiting

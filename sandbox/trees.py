@@ -12,9 +12,10 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+from msgspec import Struct
 
 from .calls import RefusedError, decode
 from .entries import Entry
@@ -83,8 +84,7 @@ def _decide_on(decide: Decide, here: int, name: bytes) -> None:
     decide("fs:write", decode(os.path.join(real_path_of(here), name)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Above:
+class _Above(Struct, frozen=True):
     """A directory that was left for one in it."""
 
     device: int

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
+
+class RestartPolicy(Struct, frozen=True):
     """How much death of hosts is borne. The defaults are guesses."""
 
     deaths_per_script: int = 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from . import wire
 from .protocol import CALL_LIMIT, CALL_OVERHEAD, FUNCTION_NAME_LIMIT, CallResult

@@ -23,8 +23,10 @@ command that tells the others makes them report again, after they have read all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .events import Deadlocked, TreeOutcome
 from .idle_report import Report
@@ -33,20 +35,17 @@ from .limits import Excess
 from .protocol import Exited, Failure, StateId
 
 
-@dataclass(frozen=True, slots=True)
-class RunRoot:
+class RunRoot(Struct, frozen=True):
     """Command to the root's host: start it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(Struct, frozen=True):
     """Command to a host: another host is there."""
 
     host: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """Command to a host: another host has died; take it in after its last letter. See `SpreadMachine.peer_gone`."""
 
     host: int
@@ -63,27 +62,23 @@ class Gone:
         return Failure("crashed", b"", f"{script}: {self.how}", "", script)
 
 
-@dataclass(frozen=True, slots=True)
-class EndBelow:
+class EndBelow(Struct, frozen=True):
     """Command to a host: see `SpreadMachine.end_below`."""
 
     state: StateId
 
 
-@dataclass(frozen=True, slots=True)
-class EndForExcess:
+class EndForExcess(Struct, frozen=True):
     """Command to the host of the root: the tree has used too much."""
 
     excess: Excess
 
 
-@dataclass(frozen=True, slots=True)
-class TellWaits:
+class TellWaits(Struct, frozen=True):
     """Command to a host: there is a deadlock, say who waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndTree:
+class EndTree(Struct, frozen=True):
     """Command to a host: the tree is over."""
 
 

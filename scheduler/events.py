@@ -6,28 +6,26 @@ Everything here is plain data that may cross to another process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 from .limits import Excess
 from .protocol import Condition, Exited, Failure, Returned, StateId
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlocked:
+class Deadlocked(Struct, frozen=True):
     """No state of the tree could ever run again and its root had not ended; everything was cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """The tree was cancelled from outside, or its host was shut down, before it was over."""
 
 
 TreeOutcome = Returned | Exited | Failure | Deadlocked | Cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class TreeResult:
+class TreeResult(Struct, frozen=True):
     """How a tree ended: the root's own outcome, unless something else ended the tree.
 
     `unreceived_errors` counts the workers whose error nobody received; each was reported by `HostEvents.failed`
@@ -37,12 +35,20 @@ class TreeResult:
 
     outcome: TreeOutcome
     unreceived_errors: int
-    cpu: int = field(default=0, compare=False)
-    memory: int = field(default=0, compare=False)
+    cpu: int = 0
+    memory: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        # What was used has no part in it: no two runs use the same.
+        if not isinstance(other, TreeResult):
+            return NotImplemented
+        return (self.outcome, self.unreceived_errors) == (other.outcome, other.unreceived_errors)
+
+    def __hash__(self) -> int:
+        return hash((self.outcome, self.unreceived_errors))
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """One state of a deadlock: where it waits (`script:line`), what for, and which states could have ended the wait."""
 
     state: StateId

@@ -26,9 +26,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import wire
 from .blame import USUAL, Blame, RestartBudget, RestartPolicy
@@ -56,8 +58,7 @@ ROOT: Final = StateId((_ROOT_HOST << HOST_BITS) + 1)
 """The root's id: the first state of the first host."""
 
 
-@dataclass(frozen=True, slots=True)
-class FleetOptions:
+class FleetOptions(Struct, frozen=True):
     """Several hosts for one program."""
 
     hosts: int

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterator
 from typing import ClassVar
 
+from msgspec import Struct
+
 from .records import RecordError, pack, unpack
 
 _HEADER = struct.Struct(">BI")
@@ -27,10 +29,9 @@ class WireError(ValueError):
     """The other side sent something that is no frame, or none that it may send."""
 
 
-class Message:
+class Message(Struct, frozen=True):
     """Base of all frames. `KIND` is the byte that names it, `LIMIT` the size of its payload in bytes at most."""
 
-    __slots__ = ()
     KIND: ClassVar[int]
     LIMIT: ClassVar[int]
 

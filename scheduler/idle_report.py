@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _PAIR: Final = struct.Struct("=QQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """True when it was made, all at one moment.
 
     `sent` and `received` count letters by host. `commands` are those carried out of the coordinator, `asks` what it was

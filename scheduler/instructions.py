@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .events import TreeOutcome, TreeResult
 from .limits import Excess
 from .protocol import Condition, Failure, Runnable, StateId
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFailure:
+class ReportFailure(Struct, frozen=True):
     """Nobody will receive this failure: show it. `state == root` for the root's own."""
 
     failure: Failure
@@ -18,8 +17,7 @@ class ReportFailure:
     root: StateId
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """A live state of a deadlocked tree, and which states could have ended its wait."""
 
     state: StateId
@@ -28,29 +26,25 @@ class Blocked:
     runnable: Runnable | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReportDeadlock:
+class ReportDeadlock(Struct, frozen=True):
     """Nothing in the tree can ever happen again. Its states are in `closable` by now: ask for locations first."""
 
     root: StateId
     blocked: tuple[Blocked, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportTreeEnd:
+class ReportTreeEnd(Struct, frozen=True):
     """The tree is over; nothing more will be said about it."""
 
     root: StateId
     result: TreeResult
 
 
-@dataclass(frozen=True, slots=True)
-class AskForInput:
+class AskForInput(Struct, frozen=True):
     """A state waits for standard input, and no earlier ask is still unanswered."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartCall:
+class StartCall(Struct, frozen=True):
     """A state calls a function of the host's owner."""
 
     call: int
@@ -58,24 +52,21 @@ class StartCall:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRootEnd:
+class ReportRootEnd(Struct, frozen=True):
     """The root of a tree on several hosts has ended; the tree has not."""
 
     root: StateId
     outcome: TreeOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class ReportExcess:
+class ReportExcess(Struct, frozen=True):
     """A tree on several hosts has used more than it may: its root is to end for that, wherever it is."""
 
     root: StateId
     excess: Excess
 
 
-@dataclass(frozen=True, slots=True)
-class AskForEndBelow:
+class AskForEndBelow(Struct, frozen=True):
     """This state has ended, and all below it is to end, some of which may be in other hosts."""
 
     state: StateId

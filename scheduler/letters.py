@@ -18,8 +18,9 @@ that runs hostile scripts and may have fallen to one: `LetterError` is for what 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from .protocol import Failure, StateId
 from .records import RecordError, pack, unpack
@@ -60,8 +61,7 @@ def host_of(state: StateId) -> int:
     return state >> HOST_BITS
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A state that has not started, on its way to another host.
 
     `limits` is the record of its `StateLimits`. `ancestors` are its creator and everybody above who may still live,

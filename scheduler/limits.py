@@ -9,8 +9,9 @@ Sizes are bytes, times nanoseconds; `UNLIMITED` is an ordinary number that nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Final
+
+from msgspec import Struct
 
 from .units import COUNT, SIZE, TIME, UNLIMITED, Unit
 
@@ -19,8 +20,7 @@ _MINUTE: Final = 60 * _SECOND
 _MIB: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class StateLimits:
+class StateLimits(Struct, frozen=True):
     """The limits of one state. The defaults are for scripts that nobody trusts."""
 
     memory: int = 64 * _MIB
@@ -47,8 +47,7 @@ class StateLimits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TreeLimits:
+class TreeLimits(Struct, frozen=True):
     """The limits of a tree as a whole."""
 
     states: int = 20_000
@@ -69,11 +68,10 @@ class TreeLimits:
 
     def within(self, other: TreeLimits) -> TreeLimits:
         """The stricter of both, limit by limit."""
-        return TreeLimits(*(min(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)))
+        return TreeLimits(*(min(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__))
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a part of a tree has used of the tree's limits, in their units."""
 
     states: int = 0
@@ -82,16 +80,14 @@ class Usage:
     output: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """All limits of one tree: those that its root has, and those of the tree."""
 
     state: StateLimits = StateLimits()
     tree: TreeLimits = TreeLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """How people are told of a kind of limit."""
 
     what: str
@@ -116,8 +112,7 @@ OF_TREE: Final = " for the whole program"
 """Ends the text of an `Excess` of a tree's limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(Struct, frozen=True):
     """A limit that was exceeded. `value` is what was used or asked for; the limit itself: more than that."""
 
     kind: str

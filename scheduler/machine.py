@@ -30,7 +30,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from .calls import Calls
 from .events import Cancelled, Deadlocked, TreeResult

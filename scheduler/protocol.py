@@ -13,8 +13,9 @@ Everything here is plain data and protocols: no Lua, no thread, no process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NewType, Protocol
+
+from msgspec import Struct
 
 from .limits import MEASURES, Excess, StateLimits
 
@@ -25,49 +26,42 @@ StateId = NewType("StateId", int)
 # --- what a state waits for -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class InboxHasMail:
+class InboxHasMail(Struct, frozen=True):
     """`worker.peek()` on an empty inbox: true once the parent has sent something."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChildrenHaveMail:
+class ChildrenHaveMail(Struct, frozen=True):
     """`worker.receive(…)`: true once any of these children has an item queued, or all are dead and empty."""
 
     children: tuple[StateId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxHasRoom:
+class OutboxHasRoom(Struct, frozen=True):
     """`worker.message(v)` on a full outbox: true once `size` bytes fit, or nobody can receive them any more."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class InboxHasRoom:
+class InboxHasRoom(Struct, frozen=True):
     """`worker.send(w, v)` to a full inbox: true once `size` bytes fit, or the child is dead."""
 
     child: StateId
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class InputArrived:
+class InputArrived(Struct, frozen=True):
     """Reading standard input: true once more than `seen` chunks have arrived (see `Port.input_seen`)."""
 
     seen: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyArrived:
+class ReplyArrived(Struct, frozen=True):
     """A call of a function of the host's owner: true once its reply has come. With no such call it is true at once."""
 
     call: int
 
 
-@dataclass(frozen=True, slots=True)
-class LetterIsOut:
+class LetterIsOut(Struct, frozen=True):
     """Before the first step of a state that came from another host: true once that host can know that it has begun.
 
     `number` counts the letters written to `host`. No state asks for this: it is the scheduler's own wait.
@@ -83,8 +77,7 @@ Condition = InboxHasMail | ChildrenHaveMail | OutboxHasRoom | InboxHasRoom | Inp
 # --- how a state ends -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a state failed, in plain values that may cross any border.
 
     `kind` is one word: "error" (the script raised it), "denied" (an uncaught denial), "load" (missing file, syntax
@@ -107,13 +100,11 @@ class Failure:
         return self.kind in MEASURES
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(Struct, frozen=True):
     """The script ran to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """The script called `os.exit`: at the root this ends the whole tree with `status`, in a worker that worker."""
 
     status: int
@@ -125,20 +116,17 @@ Outcome = Returned | Exited | Failure
 # --- what a step gives back: a closed set ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """The state can't go on until `condition` is true."""
 
     condition: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class Preempted:
+class Preempted(Struct, frozen=True):
     """The slice is over; the state could go on at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The state will never run again."""
 
     outcome: Outcome
@@ -147,8 +135,7 @@ class Ended:
 StepResult = Waiting | Preempted | Ended
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """How long a step may go on: without end while nobody else could use the thread, else for `nanoseconds`.
 
     `wanted[0]` is not 0 while there is other work. It is written by the scheduler, under its lock, and may be read at
@@ -207,22 +194,19 @@ WAITING_GRACE: Final = 2_000_000_000
 # --- what a state may ask of its scheduler -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """One item per worker asked for, in the order asked: the next message, or None where none is ready."""
 
     messages: tuple[bytes | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Thrown:
+class Thrown(Struct, frozen=True):
     """The error that ended a worker; its turn came. Every other item stays queued."""
 
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(Struct, frozen=True):
     """What a call of a function came to: its results in the message codec's form; not `ok`: an error's text."""
 
     ok: bool

@@ -1,6 +1,6 @@
 """Plain records as bytes and back, for what crosses between processes.
 
-A record is a frozen, slotted dataclass whose annotations are its layout: its fields in their order, an `int` or `bool`
+A record is a frozen `msgspec.Struct` whose annotations are its layout: its fields in their order, an `int` or `bool`
 as eight bytes, `str` and `bytes` as a length and the bytes, a tuple of these as a count and its items. Numbers are
 big-endian. Reading checks everything and can execute nothing, unlike pickle; and it costs no import, unlike json.
 """
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, TypeVar
 
-Record = TypeVar("Record")
+from msgspec import Struct
+
+Record = TypeVar("Record", bound=Struct)
 
 _INT = struct.Struct(">q")
 _LENGTH = struct.Struct(">I")
@@ -22,7 +23,7 @@ class RecordError(ValueError):
     """These bytes are not the record that was expected."""
 
 
-def pack(record: object) -> bytes:
+def pack(record: Struct) -> bytes:
     """A record's bytes. struct.error when an integer takes more than 64 bits."""
     return b"".join([put(getattr(record, name)) for name, put, _ in _layout(type(record))])
 
@@ -115,12 +116,12 @@ _FIELDS: dict[str, tuple[_Put, _Get]] = {
 
 
 _Layout = tuple[tuple[str, _Put, _Get], ...]
-_LAYOUTS: dict[type, _Layout] = {}
+_LAYOUTS: dict[type[Struct], _Layout] = {}
 
 
-def _layout(kind: type) -> _Layout:
+def _layout(kind: type[Struct]) -> _Layout:
     layout = _LAYOUTS.get(kind)
     if layout is None:
         # Two threads may do this at once, with the same result.
-        layout = _LAYOUTS[kind] = tuple((field.name, *_FIELDS[str(field.type)]) for field in fields(kind))
+        layout = _LAYOUTS[kind] = tuple((name, *_FIELDS[kind.__annotations__[name]]) for name in kind.__struct_fields__)
     return layout

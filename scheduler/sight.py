@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from .dispatcher import Dispatcher, locate
 from .protocol import StateId
@@ -26,8 +27,7 @@ SHOWN: Final = 50
 _LIVING: Final = (Phase.READY, Phase.RUNNING, Phase.WAITING)
 
 
-@dataclass(frozen=True, slots=True)
-class StateSight:
+class StateSight(Struct, frozen=True):
     """One state. `parent` is 0 for the root, and where there is none any more. `cpu` is nanoseconds, the rest bytes."""
 
     state: StateId
@@ -47,8 +47,7 @@ class StateSight:
     outbox: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """One host. `ready` has also those that have not begun. Of the whole tree here: as in `StateSight`."""
 
     states: int

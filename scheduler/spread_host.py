@@ -8,7 +8,8 @@ by the *herald*, a thread that has no other duty, since announcing may wait for 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .board import BoardWriter
 from .dispatcher import locate
@@ -22,8 +23,7 @@ from .spread import SpreadMachine
 from .spread_dispatcher import SpreadDispatcher
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A host among others."""
 
     host: int

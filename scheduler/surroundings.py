@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from . import wire
 from .callees import CallRouter
@@ -39,8 +40,7 @@ class Onlooker(Protocol):
         """A host shows something. WireError where it was not asked, or for what no honest host shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a supervisor's loop waits for and works with, besides its hosts."""
 
     interruptible: AbstractContextManager[object]

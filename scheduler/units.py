@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 UNLIMITED: Final = 2**63 - 1
 """Stands for "no limit": an ordinary number to compare with, which nothing reaches."""
@@ -96,8 +97,7 @@ def _short(number: float) -> str:
     return f"{number:.2f}".rstrip("0").rstrip(".") if number < 100 else f"{number:.0f}"
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """How amounts of a kind are written. `metavar` stands for one in help texts; `name` is what is counted."""
 
     metavar: str

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from . import wire
 from .callees import CallError, CallRouter, NoFunctions
@@ -40,8 +41,7 @@ _UNSENT_PROGRAMS = 256 * 1024
 """Bytes that wait for a host to read them, beyond which it is given nothing ahead: it has enough to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a program's time in a host has ended."""
 
     nanoseconds: int = 0
@@ -59,8 +59,7 @@ class Ending:
         return self.ended is not None or self.death is not None
 
 
-@dataclass(slots=True)
-class _Program:
+class _Program(Struct):
     listener: Listener
     seconds: float | None
     """How long it may take."""

@@ -10,9 +10,11 @@ Each kind is a record below (see `records`). How they become bytes, and what is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .framing import TEXT_LIMIT, Decoder, Message, WireError, clip, encode
 from .limits import Limits, StateLimits, TreeLimits
@@ -57,8 +59,7 @@ PATH_LIMIT = 4096
 _FIELD_HEADS = 256  # room for numbers and the lengths of a handful of fields, on top of a limit on their content
 
 
-@dataclass(frozen=True, slots=True)
-class Hello(Message):
+class Hello(Message, frozen=True):
     """Host to supervisor, first and once: ready. `version` must be the supervisor's own `VERSION`."""
 
     version: int
@@ -66,8 +67,7 @@ class Hello(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Start(Message):
+class Start(Message, frozen=True):
     """Supervisor to host: take part in running `program` (opaque here). Once, unless the host `stays`.
 
     The host is number `host` of those that run it; 0: the only one, which begins at once. `root` is the root's id,
@@ -130,24 +130,21 @@ def _limits(state: bytes, tree: bytes) -> Limits:
     return Limits(unpack(StateLimits, state), unpack(TreeLimits, tree))
 
 
-@dataclass(frozen=True, slots=True)
-class Run(Message):
+class Run(Message, frozen=True):
     """Supervisor to the root's host, one of several: start the root."""
 
     KIND = ord("R")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Recall(Message):
+class Recall(Message, frozen=True):
     """Supervisor to a host that stays: begin none of the programs that wait; answer with `Recalled`."""
 
     KIND = ord("c")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Join(Message):
+class Join(Message, frozen=True):
     """Supervisor to host: there is another host.
 
     With it come descriptors: three of a ring that leads there, three of one that leads here, one of its board.
@@ -159,8 +156,7 @@ class Join(Message):
     DESCRIPTORS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Gone(Message):
+class Gone(Message, frozen=True):
     """Supervisor to host: another host has died; see `coordinator.Gone`. `failure` is a record, empty for none."""
 
     host: int
@@ -171,8 +167,7 @@ class Gone(Message):
     LIMIT = 6 * TEXT_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class EndBelow(Message):
+class EndBelow(Message, frozen=True):
     """Supervisor to host: everybody below this state is to end."""
 
     state: int
@@ -180,8 +175,7 @@ class EndBelow(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class EndForExcess(Message):
+class EndForExcess(Message, frozen=True):
     """Supervisor to the root's host: the tree has used too much. The fields of a `limits.Excess`."""
 
     kind: str
@@ -191,24 +185,21 @@ class EndForExcess(Message):
     LIMIT = _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class TellWaits(Message):
+class TellWaits(Message, frozen=True):
     """Supervisor to host: there is a deadlock; answer with `Deadlocked`."""
 
     KIND = ord("T")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EndTree(Message):
+class EndTree(Message, frozen=True):
     """Supervisor to host: the tree is over; answer with `TreeEnded`."""
 
     KIND = ord("Z")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ban(Message):
+class Ban(Message, frozen=True):
     """Supervisor to host: start no state of this script any more, `why`."""
 
     script: str
@@ -217,8 +208,7 @@ class Ban(Message):
     LIMIT = 2 * (TEXT_LIMIT + _FIELD_HEADS)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping(Message):
+class Ping(Message, frozen=True):
     """Supervisor to host: answer with a `Pong` of this number."""
 
     number: int
@@ -226,16 +216,14 @@ class Ping(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveInput(Message):
+class LeaveInput(Message, frozen=True):
     """Supervisor to host: another host wants standard input; answer with `InputLeft`."""
 
     KIND = ord("L")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Input(Message):
+class Input(Message, frozen=True):
     """Supervisor to host: the chunk of standard input that a `WantInput` asked for; empty at the end of input."""
 
     data: bytes
@@ -243,16 +231,14 @@ class Input(Message):
     LIMIT = INPUT_PIECE + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown(Message):
+class Shutdown(Message, frozen=True):
     """Supervisor to host: close every state, join every thread and exit."""
 
     KIND = ord("Q")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled(Message):
+class Recalled(Message, frozen=True):
     """Host to supervisor: the last `count` programs that it was given will not begin. Once for each `Recall`."""
 
     count: int
@@ -260,8 +246,7 @@ class Recalled(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Notice(Message):
+class Notice(Message, frozen=True):
     """Host to supervisor, at most once, and before its program begins: something that the user has to know."""
 
     text: str
@@ -269,8 +254,7 @@ class Notice(Message):
     LIMIT = TEXT_LIMIT + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Output(Message):
+class Output(Message, frozen=True):
     """Host to supervisor: bytes for standard output (1) or standard error (2)."""
 
     stream: int
@@ -279,8 +263,7 @@ class Output(Message):
     LIMIT = OUTPUT_PIECE + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Record(Message):
+class Record(Message, frozen=True):
     """Host to supervisor: what is recorded of a state for the audit of the run, opaque here.
 
     With `Trace` the only frames that count after `TreeEnded`; see `Supervisor.close`.
@@ -292,16 +275,14 @@ class Record(Message):
     LIMIT = RECORD_LIMIT + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class WantInput(Message):
+class WantInput(Message, frozen=True):
     """Host to supervisor: a state waits for standard input."""
 
     KIND = ord("W")
     LIMIT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Message):
+class Call(Message, frozen=True):
     """Host to supervisor: a state calls the function `name`. `call` is greater than in each `Call` before."""
 
     call: int
@@ -311,8 +292,7 @@ class Call(Message):
     LIMIT = CALL_LIMIT + FUNCTION_NAME_LIMIT + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Reply(Message):
+class Reply(Message, frozen=True):
     """Supervisor to host: what a call came to; see `protocol.CallResult`. Once for each, in any order."""
 
     call: int
@@ -322,8 +302,7 @@ class Reply(Message):
     LIMIT = REPLY_LIMIT + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Failed(Message):
+class Failed(Message, frozen=True):
     """Host to supervisor: the root ended with an error (`is_root`), or a worker did and nobody will receive it.
 
     `kind`, `message`, `traceback` and `script` are those of `protocol.Failure`; its error value stays in the host.
@@ -338,8 +317,7 @@ class Failed(Message):
     LIMIT = 4 * (TEXT_LIMIT + _FIELD_HEADS)
 
 
-@dataclass(frozen=True, slots=True)
-class WaitRecord:
+class WaitRecord(Struct, frozen=True):
     """One state of a deadlock: it waits at `location` for `what`, which the states `awaited` could have given.
 
     `what` is the name of the class of its condition. Of awaited states, 8 bytes each, at most `WAITS_LIMIT` are named.
@@ -351,8 +329,7 @@ class WaitRecord:
     awaited: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlocked(Message):
+class Deadlocked(Message, frozen=True):
     """Host to supervisor: who waits in it, of whom none can ever run again; at most `WAITS_LIMIT` as `WaitRecord`s."""
 
     waiting: int
@@ -370,8 +347,7 @@ class Deadlocked(Message):
         return [unpack(WaitRecord, wait) for wait in self.waits]
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck(Message):
+class Stuck(Message, frozen=True):
     """Host to supervisor: a state that should have ended does not come out of one long call; only we can end it.
 
     `kind` is that of the limit that it exceeded, or "cancelled". The rest as in `Failed`.
@@ -386,8 +362,7 @@ class Stuck(Message):
     LIMIT = 3 * (TEXT_LIMIT + _FIELD_HEADS)
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEnded(Message):
+class TreeEnded(Message, frozen=True):
     """Host to supervisor, once, after everything else: the program is over.
 
     `exited`: the root called `os.exit`, with `status` (any integer; else 0).
@@ -399,16 +374,14 @@ class TreeEnded(Message):
     LIMIT = _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRecord:
+class SourceRecord(Struct, frozen=True):
     """A file of source text: the SHA-256 digest of its content, b"" where there was no such file."""
 
     path: str
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Used(Message):
+class Used(Message, frozen=True):
     """Host to supervisor, right before `TreeEnded`, where the host stays: what the program has used.
 
     Nanoseconds of wall and of processor time, and bytes of memory at most (see `events.TreeResult`). `sources` are
@@ -430,8 +403,7 @@ class Used(Message):
         return [unpack(SourceRecord, source) for source in self.sources]
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp(Message):
+class Stamp(Message, frozen=True):
     """Host to supervisor, where there are several: the next `frames` frames belong together and were written at `at`.
 
     That is a time of the system's monotonic clock, in nanoseconds, which is one clock for all hosts: see `merge`.
@@ -443,8 +415,7 @@ class Stamp(Message):
     LIMIT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class RootEnded(Message):
+class RootEnded(Message, frozen=True):
     """Host to supervisor: the root has ended, the tree has not. `kind`: "returned", "exited", or that of a failure."""
 
     kind: str
@@ -453,8 +424,7 @@ class RootEnded(Message):
     LIMIT = _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Exceeded(Message):
+class Exceeded(Message, frozen=True):
     """Host to supervisor: the tree has used too much. The fields of a `limits.Excess`."""
 
     kind: str
@@ -464,8 +434,7 @@ class Exceeded(Message):
     LIMIT = _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class AskEndBelow(Message):
+class AskEndBelow(Message, frozen=True):
     """Host to supervisor: have all hosts end everybody below this state."""
 
     state: int
@@ -473,8 +442,7 @@ class AskEndBelow(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class InputLeft(Message):
+class InputLeft(Message, frozen=True):
     """Host to supervisor: what it has of standard input and nobody has read; in pieces, the last one empty."""
 
     data: bytes
@@ -482,8 +450,7 @@ class InputLeft(Message):
     LIMIT = INPUT_PIECE + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Pong(Message):
+class Pong(Message, frozen=True):
     """Host to supervisor: the answer to a `Ping`."""
 
     number: int
@@ -491,8 +458,7 @@ class Pong(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Report(Message):
+class Report(Message, frozen=True):
     """Host to supervisor: it has nothing to do. See `spread.Report`; counts are pairs of host and number, 16 bytes."""
 
     sent: bytes
@@ -504,8 +470,7 @@ class Report(Message):
     LIMIT = 2 * 16 * 4096 + _FIELD_HEADS
 
 
-@dataclass(frozen=True, slots=True)
-class Broken(Message):
+class Broken(Message, frozen=True):
     """Host to supervisor: another host wrote what no honest one writes."""
 
     host: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from .framing import Message, clip
 from .records import pack, unpack
@@ -28,8 +29,7 @@ _NUMBERS = 256
 """Room for numbers, and the lengths of some fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace(Message):
+class Trace(Message, frozen=True):
     """Host to supervisor, where it is asked for: what has happened there; see `trace_rows.unpack_rows`."""
 
     texts: tuple[str, ...]
@@ -38,8 +38,7 @@ class Trace(Message):
     LIMIT = TRACE_LIMIT + _NUMBERS
 
 
-@dataclass(frozen=True, slots=True)
-class Look(Message):
+class Look(Message, frozen=True):
     """Supervisor to host: show what there is; answer with a `Seen` of this number."""
 
     number: int
@@ -47,8 +46,7 @@ class Look(Message):
     LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class StateSeen:
+class StateSeen(Struct, frozen=True):
     """One of the states in a `Seen`: the fields of `sight.StateSight`. Of awaited states, 8 bytes each, at most
     `AWAITED_SEEN` are named."""
 
@@ -65,8 +63,7 @@ class StateSeen:
     outbox: int
 
 
-@dataclass(frozen=True, slots=True)
-class Seen(Message):
+class Seen(Message, frozen=True):
     """Host to supervisor: the answer to a `Look`. The fields of `sight.Sight`, and `StateSeen` records."""
 
     number: int

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..permissions import Pledge, PledgeSyntaxError
 from .constants import LONGEST_CONSTANT
@@ -20,8 +22,7 @@ FINDINGS_MOST: Final = 10_000
 """Of one script, each of which is followed, compared and shown. Guessed; two million are as easily written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(Struct, frozen=True):
     """A function or table of the library, by its name; "" is the table of all global variables."""
 
     name: str
@@ -37,8 +38,7 @@ Value: TypeAlias = "bytes | Library | Falsy | None"
 """What an expression is known to be, a string or number as its bytes; None: it isn't."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call of a guarded function, by name. `is_open`: there may be more arguments, that nobody knows."""
 
     name: str
@@ -68,8 +68,7 @@ class TooMuchAskedError(Exception):
         self.place = place
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(Struct):
     """What is found. The methods that add something may raise TooMuchAskedError."""
 
     uses: list[Use] = field(default_factory=list)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..limit_options import LIMIT_OPTIONS
 from ..policy import Entry, PolicySet, strictest_limits
@@ -13,8 +14,7 @@ from .findings import ScanResult, Unknown
 from .show import asked_for, grouped, in_order, shown_places
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """Something that only the new version has, or (`is_added` false) only the old one. `more`: the new one can do more.
 
     `kind` is `permission` or `unknown` of scripts; `pledge`, `allow` or `limit` of policies.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import UsageError
 from ..permissions import (
@@ -32,16 +34,14 @@ _WITHIN: Final = frozenset((Reason.HELD, Reason.UNPLEDGED, Reason.SEALED))
 _SCRIPTS: Final = ".lus"
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(Struct, frozen=True):
     """One thing that scripts can ask for at these places, and why the policy never grants it."""
 
     uses: Sequence[Use]
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exceeding:
+class Exceeding(Struct, frozen=True):
     """What scripts can ask for beyond a policy. `unknowns` are the places where that can't be ruled out."""
 
     excesses: Sequence[Excess]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ..errors import OK, SCRIPT_ERROR
 from ..permissions.decision import visible
@@ -17,8 +19,7 @@ from .show import asked_for, columns, looked_at, shown_places, unknown_data, unk
 JSON_VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """`policy` and `against` are as they were named; what was not asked for is None."""
 
     policy: str | None

@@ -8,8 +8,10 @@ runs rejected from the start is rejected again: it may lie in such a directory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..errors import SCRIPT_ERROR, LuspoolError
 from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSet, PledgeSyntaxError, Rule, ValueKind
@@ -32,16 +34,14 @@ class DeriveError(LuspoolError):
     exit_status: ClassVar[int] = SCRIPT_ERROR
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """`left_out` is what was needed and can't be granted, since no pledge can say it."""
 
     policy: PolicyFile
     left_out: Sequence[str]
 
 
-@dataclass(slots=True)
-class _Use:
+class _Use(Struct):
     """Of one permission and value: how often it was used, and where."""
 
     times: int = 0

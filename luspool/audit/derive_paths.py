@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from ..permissions.paths import escape
 from ..policy.model import ARGUMENT_WORD
@@ -26,16 +27,14 @@ Value: TypeAlias = "tuple[str, tuple[str, ...]]"
 """The value of a pledge, and the comment on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A real path that was used, and how often and where, in words."""
 
     path: str
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class PathText:
+class PathText(Struct, frozen=True):
     """Writes paths and patterns into a policy that will lie in the directory `base`; None: anywhere."""
 
     base: str | None
@@ -92,8 +91,7 @@ def _of_directory(directory: Found, beneath: Sequence[Found], paths: PathText) -
     return f"a directory, with all beneath it; {directory.note}", *lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class _Offer(Struct, frozen=True):
     """A pattern that would grant some files, and what else it would."""
 
     pattern: str

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from ..permissions import PERMISSIONS, Pledge, PledgeSyntaxError, ValueKind
 from ..permissions.paths import escape
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A place in a script: its path, and line and column from 1."""
 
     script: str
@@ -23,8 +23,7 @@ class Place:
         return f"{self.script}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """A place where a permission can be asked for. `value` None: for every value that there is.
 
     `function` is the function of the library that asks.
@@ -53,8 +52,7 @@ def _pledge(permission: str, value: str | None, *, is_pledge: bool) -> str | Non
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A place where it can't be known what is asked for: `permissions` at most, or anything if there are none."""
 
     what: str
@@ -63,8 +61,7 @@ class Unknown:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A script that another one runs, as it names it: one of `paths`, the first that is there."""
 
     paths: tuple[str, ...]
@@ -72,8 +69,7 @@ class Target:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptFindings:
+class ScriptFindings(Struct, frozen=True):
     """What one script can do by itself, and which others it runs."""
 
     uses: Sequence[Use]
@@ -81,8 +77,7 @@ class ScriptFindings:
     targets: Sequence[Target]
 
 
-@dataclass(frozen=True, slots=True)
-class ScanResult:
+class ScanResult(Struct, frozen=True):
     """What scripts and all that they run can do. `scripts` are the paths of all that were read, in that order."""
 
     scripts: Sequence[str]

@@ -6,10 +6,11 @@ Arguments count from 0. What is not here asks for nothing, wherever it is passed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 
 class Asks(Enum):
@@ -39,8 +40,7 @@ class Asks(Enum):
     """As `pcall`: for nothing of its own, and for what the function asks that its first argument is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(Struct, frozen=True):
     """A function. `loads`: it needs `load`. `follows`: its first argument is a script that then runs."""
 
     permissions: tuple[tuple[int, str], ...] = ()

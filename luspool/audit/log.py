@@ -16,9 +16,11 @@ import re
 import stat
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import UsageError
 from ..permissions import PERMISSIONS, Reason
@@ -42,8 +44,7 @@ class LogError(UsageError):
     """What is wrong with a log, and in which line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """`arguments` is how many the script got. `shadow` names a second policy that was asked, too."""
 
     run: str
@@ -58,8 +59,7 @@ class Header:
     shadow: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StateBegan:
+class StateBegan(Struct, frozen=True):
     """A state begins: the root, which has no parent, or a worker."""
 
     time: datetime
@@ -70,8 +70,7 @@ class StateBegan:
     ceiling: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """One decision, or `count` identical ones from `time` to `last`. `script` and `line` are where it was asked."""
 
     id: int
@@ -95,8 +94,7 @@ class Decided:
     shadow_rule: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pledged:
+class Pledged(Struct, frozen=True):
     """One argument of a call of `pledge`, a bound pledge, and what the call gave for it."""
 
     time: datetime
@@ -107,15 +105,13 @@ class Pledged:
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StateEnded:
+class StateEnded(Struct, frozen=True):
     time: datetime
     state: int
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Footer:
+class Footer(Struct, frozen=True):
     time: datetime
     states: int
     decisions: int
@@ -125,8 +121,7 @@ class Footer:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """All of one log; `name` is the file, as it was named. Records are in the order of their lines."""
 
     name: str

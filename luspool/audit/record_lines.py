@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from ..permissions import PERMISSIONS, PledgeSet, Reason, held_and_ceiling
 from ..scheduler import wire
@@ -33,8 +34,7 @@ _BARE: Final = 200
 _Json: TypeAlias = Any  # what a JSON text may hold
 
 
-@dataclass(frozen=True, slots=True)
-class LogHeader:
+class LogHeader(Struct, frozen=True):
     """What the first line says of the run."""
 
     luspool: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
+
+from msgspec.structs import asdict
 
 from .summary import Counts, RunSummary, StateSummary
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+from msgspec import Struct
 
 from ..permissions.decision import visible
 from .log import Decided
@@ -60,8 +60,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Struct, frozen=True):
     """A state in the tree. `opens`: a list begins before it; `closes`: how many end behind it; None: it has workers."""
 
     state: StateSummary
@@ -71,8 +70,7 @@ class _Node:
     denied: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
+class _Bar(Struct, frozen=True):
     """A state in the time line."""
 
     state: StateSummary
@@ -82,8 +80,7 @@ class _Bar:
     marks: Sequence[_Mark]
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(Struct, frozen=True):
     decision: str
     x: float
     label: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from .log import Decided, Footer, Header, Log, Pledged
 
@@ -13,8 +14,7 @@ _NO_RIGHT: Final = ("~", "seal")
 """How pledges begin that grant nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """How many decisions, by what was decided. `observed`: allowed, since the run only observes."""
 
     allowed: int = 0
@@ -30,8 +30,7 @@ class Counts:
         return Counts(self.allowed + other.allowed, self.denied + other.denied, self.observed + other.observed)
 
 
-@dataclass(frozen=True, slots=True)
-class StateSummary:
+class StateSummary(Struct, frozen=True):
     """One state. `depth` is 0 for a root, and one more than its parent's for a worker.
 
     `began`, `ended` and `outcome` are None where the log does not tell. `granted` is what it held from the start and
@@ -52,8 +51,7 @@ class StateSummary:
     pledges: Sequence[Pledged]
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptSummary:
+class ScriptSummary(Struct, frozen=True):
     """What the code of one file asked for, in whichever states it ran."""
 
     script: str
@@ -61,8 +59,7 @@ class ScriptSummary:
     counts: Counts
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(Struct, frozen=True):
     """One run. `states` are in the order of a tree: each before its workers, and those before the next.
 
     `last` is the latest time that the log tells of, `doubts` are as in a `Log`.

@@ -10,8 +10,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from .. import errors
 from .course import Course, Stage, Tries
@@ -31,8 +32,7 @@ _IDLE_SECONDS: Final = 0.5
 """How often the display is brought up to date at least."""
 
 
-@dataclass(slots=True)
-class _InHand:
+class _InHand(Struct):
     """An item that the engine has."""
 
     item: Item
@@ -53,8 +53,7 @@ class Watcher(Protocol):
         """Time has passed, or something has happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """Whether items that are done since an earlier run are left as they are, and which words that is about."""
 
     statuses: Sequence[Status] = ()

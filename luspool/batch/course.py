@@ -9,9 +9,10 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from .outcome import Outcome, Status
 
@@ -22,8 +23,7 @@ RETRIED: Final = frozenset({Status.FAILED, Status.TIMEOUT, Status.MEMORY, Status
 """What may be otherwise the next time. A denial follows from the rights; a death has a budget of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How often an item is tried again after a failure, and a script after the death of a process."""
 
     retries: int = 0
@@ -37,8 +37,7 @@ class RetryPolicy:
         return min(_LONGEST_DELAY, self.delay * 2.0 ** min(retry - 1, 64))
 
 
-@dataclass(frozen=True, slots=True)
-class HaltPolicy:
+class HaltPolicy(Struct, frozen=True):
     """After how many failures no more items begin (`soon`), or those that run are ended, too (`now`)."""
 
     is_now: bool = False
@@ -87,8 +86,7 @@ class Stage(Enum):
     """What runs is ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tries:
+class Tries(Struct, frozen=True):
     """How often an item was tried, this time included, and how many of these ended with the death of its process."""
 
     count: int = 1

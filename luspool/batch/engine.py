@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ..errors import LuspoolError
 from ..request import Request
@@ -14,8 +15,7 @@ from ..scheduler.surroundings import Traced
 from .outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """A program to be run once, as plain data that may cross to another machine. Its `number` is the caller's own."""
 
     number: int
@@ -29,8 +29,7 @@ class Task:
         return len(self.request.source) + len(self.stdin) + 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What became of a task. `outcome` is None where it was not begun, because of `withdraw`, and with a fault."""
 
     number: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import BinaryIO, Final
+
+from msgspec.structs import replace
 
 from ..errors import CannotLoadError, NotFoundError, UsageError
 from ..permissions.decision import visible

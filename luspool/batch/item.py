@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Item:
+
+class Item(Struct, frozen=True):
     """`script` is a path. Texts may hold bytes that are no UTF-8, surrogate-escaped."""
 
     script: str

@@ -22,8 +22,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..errors import LuspoolError, UsageError
 from ..permissions.decision import visible
@@ -99,8 +100,7 @@ class LedgerError(LuspoolError):
     """The ledger can't be read or written."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """One run, as its ledger has it."""
 
     id: int
@@ -112,8 +112,7 @@ class RunRecord:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One item of a run with its result, as its ledger has it. `status` is None where there is none yet."""
 
     number: int
@@ -138,8 +137,7 @@ class Entry:
     """The file of its audit log; "" where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(Struct, frozen=True):
     """A result of an earlier run that no item of this one has."""
 
     result: int
@@ -149,8 +147,7 @@ class Earlier:
     """As of `Entry`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Items that failed alike."""
 
     status: str

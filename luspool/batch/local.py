@@ -19,8 +19,10 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import CannotWriteError, HostFailedError
 from ..host_command import host_command, host_environment
@@ -71,8 +73,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 Domain = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LocalOptions:
+class LocalOptions(Struct, frozen=True):
     """How tasks are run. A task's states are served by `threads` threads, in slices of so many nanoseconds."""
 
     lanes: int
@@ -103,8 +104,7 @@ class LocalOptions:
     start_host: Callable[[], HostProcess] = lambda: HostProcess.start(host_command(), host_environment())
 
 
-@dataclass(slots=True, eq=False)
-class _Given:
+class _Given(Struct, eq=False):
     """A task that a host has."""
 
     task: Task

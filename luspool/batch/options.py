@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import click
+from msgspec import Struct
 
 from ..options import grouped, limit_options, once, reader, slice_option, strict_globals_option, verbosity_options
 from ..scheduler.units import parse_duration, parse_size
@@ -25,8 +25,7 @@ ledger_option = click.option(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RightsOptions:
+class RightsOptions(Struct, frozen=True):
     """What items may do."""
 
     held: tuple[str, ...]
@@ -55,8 +54,7 @@ _rights = grouped(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class InputOptions:
+class InputOptions(Struct, frozen=True):
     """Which items there are."""
 
     inputs: tuple[str, ...]
@@ -82,8 +80,7 @@ _inputs = grouped(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
+class EngineOptions(Struct, frozen=True):
     """Where items run, and how many at a time. click.UsageError for what does not go together."""
 
     jobs: int | None
@@ -130,8 +127,7 @@ _engine = grouped(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CourseOptions:
+class CourseOptions(Struct, frozen=True):
     """Which items begin, and which are tried again."""
 
     resume: bool
@@ -176,8 +172,7 @@ _course = grouped(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOptions:
+class RecordOptions(Struct, frozen=True):
     """What is left of a batch."""
 
     ledger: str
@@ -212,8 +207,7 @@ _records = grouped(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BatchOptions:
+class BatchOptions(Struct, frozen=True):
     """A batch as the command line asks for it."""
 
     inputs: InputOptions

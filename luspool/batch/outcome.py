@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from .. import errors
 
@@ -44,16 +45,14 @@ FAILURE_MOST: Final = 16 * 1024
 _CAUSE_MOST: Final = 160
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A file that a script has loaded code from: the SHA-256 digest of its content, b"" where it was not there."""
 
     path: str
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How one try of an item has ended. Times are nanoseconds, sizes bytes."""
 
     status: Status

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
 from hashlib import sha256
+
+from msgspec import Struct
 
 from ..errors import CannotLoadError
 from ..request import Request
@@ -18,8 +19,7 @@ from .outcome import Outcome, failed
 from .rights import Grants
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A task, with the key of its item and the digest of its script."""
 
     task: Task

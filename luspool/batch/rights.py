@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
+
+from msgspec import Struct, to_builtins
 
 from ..errors import UsageError
 from ..limit_options import limits_from
@@ -25,8 +26,7 @@ _KEPT: Final = 256
 """Sets of rights that are kept ready. Most batches have one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(Struct, frozen=True):
     """The rights of some items."""
 
     pledges: PledgeSet
@@ -82,7 +82,7 @@ class Grants:
         both = Limits(stated.state.within(in_force.state), stated.tree.within(in_force.tree))
         own = granted if pledges is None else _narrowed(granted, pledges)
         data = to_wire(own)
-        same = json.dumps([_without_origins(data), asdict(both)])
+        same = json.dumps([_without_origins(data), to_builtins(both)])
         return Rights(own, json.dumps(data), readable(self._environment, own), both, sha256(same.encode()).digest())
 
 

@@ -22,9 +22,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from ..audience import RunResult
 from ..audit.record import AuditLog
@@ -69,8 +70,7 @@ class JobStatus(StrEnum):
     """Its messages may still be received."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditFile:
+class AuditFile(Struct, frozen=True):
     """The audit log of a job."""
 
     file: str
@@ -78,8 +78,7 @@ class AuditFile:
     """CannotWriteError, UsageError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Functions:
+class Functions(Struct, frozen=True):
     """What the scripts of a runtime may call."""
 
     by_name: Mapping[str, Function]

@@ -29,8 +29,9 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from ..audit.record import AuditLog
 from ..batch.engine import Task

@@ -15,8 +15,9 @@ import queue
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..audience import RunResult
 from ..errors import JobError, LuspoolError

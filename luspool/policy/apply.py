@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import UsageError
 from ..limit_options import LIMIT_OPTIONS
@@ -23,8 +25,7 @@ SIZE_MOST: Final = 1024 * 1024
 """Bytes of a policy file; guessed: more than anybody would write."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedPolicy:
+class AppliedPolicy(Struct, frozen=True):
     """The rules of a set and of all that it extends, for one script with its arguments.
 
     `file` is as it was named, `name` that with the set, `path` the real path. `limits` are by the names of their

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ..limit_options import LIMIT_OPTIONS
 from ..permissions import Origin, Pledge, PledgeSet, PledgeSyntaxError, Rule, ValueKind
@@ -49,7 +50,7 @@ class _Reader:
         if "default" in top:
             default = self._typed(("default",), top["default"], str)
             self._check_known(("default",), default, sets)
-            policy = replace(policy, default=default)
+            policy = PolicyFile(policy.sets, default)
         return policy
 
     def _set(self, name: str, content: object) -> PolicySet:

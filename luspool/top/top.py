@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .. import errors
 from ..scheduler.usage import usage_of
@@ -17,8 +18,7 @@ from .client import Answer, NothingSeenError, ask, programs
 from .meeting import Place
 
 
-@dataclass(frozen=True, slots=True)
-class TopOptions:
+class TopOptions(Struct, frozen=True):
     """`seconds` between two looks, `most` states of a program are shown."""
 
     is_once: bool

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..permissions.decision import visible
 from ..report import WAITED_FOR
@@ -32,8 +33,7 @@ _WORK: Final = {
 _OVERVIEW: Final = ("pid", "for", "hosts", "states", "running", "waiting", "cpu", "memory", "script")
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """How fast states used processor time between two answers of one program."""
 
     used: Mapping[tuple[int, int], int]

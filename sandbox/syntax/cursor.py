@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from .faults import Problem, TooDeepProblem, excerpt
 from .scope import FreshNames, Scopes
@@ -21,8 +22,7 @@ Python frames a level, so that it stays within Python's own default limit of 1,0
 """
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """What `...`, `break`, `return` and `provide` refer to: a function, or a `do` expression within one."""
 
     vararg: bool

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from .expressions import _STARTS, ExpressionParser
 from .scope import Binding, Group, Variable
@@ -13,8 +14,7 @@ _COMPILE_TIME = ("const", "close", "group")
 _CALLS = frozenset(("(", "string", "{", "`"))
 
 
-@dataclass(slots=True)
-class Attributes:
+class Attributes(Struct):
     """What stands in `<…>`: words for the compiler, and the places of the expressions of runtime attributes."""
 
     words: set[str] = field(default_factory=set)
@@ -29,8 +29,7 @@ class Attributes:
         return bool(self.words)
 
 
-@dataclass(slots=True)
-class _Constructor:
+class _Constructor(Struct):
     """What is collected while the constructor of a group is parsed."""
 
     targets: list[Variable] = field(default_factory=list)

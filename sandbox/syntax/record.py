@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from msgspec import Struct, field
 
 from .expressions import Chain, Form
 from .faults import UTF8_BOM, Problem, Stop, fault_at
@@ -43,8 +44,7 @@ class Kind(Enum):
     """A function, a `do` expression, or a `catch`."""
 
 
-@dataclass(slots=True, eq=False)
-class Declaration:
+class Declaration(Struct, eq=False):
     """A variable of a script. `value` is the expression that it is declared with, unless that is changed on its way."""
 
     name: str
@@ -59,8 +59,7 @@ class Declaration:
     """Also elsewhere than where it is declared."""
 
 
-@dataclass(slots=True, eq=False)
-class Part:
+class Part(Struct, eq=False):
     """A piece of the script, from the token `first` to the token `last`, with the parts in it, from left to right."""
 
     kind: Kind
@@ -74,8 +73,7 @@ class Part:
     """Of a chain that is assigned to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """A name or a field that gets a value without a chain: `function a.b()`, `global a = 1`."""
 
     at: int
@@ -85,8 +83,7 @@ class Definition:
     """What the first name stands for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A whole script; of its `source`, less a byte order mark, `skipped` bytes stand before the text of the tokens."""
 
     source: bytes

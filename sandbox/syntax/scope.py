@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+")
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """A declared variable: how the script spells it, its name in the Lua text, and what an assignment has to mind.
 
     `checks` are the Lua names of the variables that hold its runtime attributes, in the order in which they run.
@@ -22,8 +22,7 @@ class Variable:
     is_global: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """A local group: its fields by name, in order."""
 
     spelling: str

@@ -8,7 +8,8 @@ size of the text, whatever it holds.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .faults import Problem, Stop, excerpt
 
@@ -44,8 +45,7 @@ _ESCAPE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """The tokens of a text, comments and white space left out; three lists in step.
 
     A kind is the token's own text for a reserved word or a mark, else "name", "number", "string" or "eof". An

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from .emit import Emitter
 from .faults import UTF8_BOM, Problem, Stop, TooDeepProblem, fault_at
@@ -21,8 +22,7 @@ _AMBIGUOUS = re.compile(rb"\b(?:catch|from)\b")
 AnyParser = TypeVar("AnyParser", bound=Parser)
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(Struct, frozen=True):
     """A script as Lua text, each token on the line that it has in the script.
 
     `helpers` names the functions of `language.lua` that the text needs. Without any, the text is the chunk: loaded,

@@ -7,13 +7,12 @@ of it. Nodes come in the order in which the parser completes them: inner before 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .scope import Variable
 
 
-@dataclass(frozen=True, slots=True)
-class Catch:
+class Catch(Struct, frozen=True):
     """`catch E` and `catch[h] E`; `handler` is the place of the brackets."""
 
     word: int
@@ -22,8 +21,7 @@ class Catch:
     varargs: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Optional:
+class Optional(Struct, frozen=True):
     """`base ? rest`: `question` is the mark, `last` the end of the rest of the chain (the mark itself if none).
 
     `inline` is the Lua name of the local variable that the base is, where the rest gives exactly one value.
@@ -36,8 +34,7 @@ class Optional:
     inline: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """`base[low, high]`; `statement` is true where the base begins a statement."""
 
     first: int
@@ -47,8 +44,7 @@ class Slice:
     statement: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Enum:
+class Enum(Struct, frozen=True):
     """`enum a, b end`."""
 
     word: int
@@ -56,8 +52,7 @@ class Enum:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Interpolated:
+class Interpolated(Struct, frozen=True):
     """A string between `opening` and `closing`; values are at (first, last), without `$`, parentheses included."""
 
     opening: int
@@ -67,8 +62,7 @@ class Interpolated:
     argument: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DoExpression:
+class DoExpression(Struct, frozen=True):
     """`do … end` where an expression stands."""
 
     word: int
@@ -76,16 +70,14 @@ class DoExpression:
     varargs: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Provide:
+class Provide(Struct, frozen=True):
     """`provide v1, v2`; `last` is `word` where nothing is provided."""
 
     word: int
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class From:
+class From(Struct, frozen=True):
     """`… from E`: becomes `= E.a, E.b`. `subject` is the name that E is, if it is but a name.
 
     Where E is a local group, `group` is true, and `fields` are the Lua names of its fields.
@@ -98,8 +90,7 @@ class From:
     group: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """One `if` or `elseif` that assigns: `names` are tested at `then`; `nested` is true for an `elseif`."""
 
     word: int
@@ -108,16 +99,14 @@ class Branch:
     nested: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BranchesEnd:
+class BranchesEnd(Struct, frozen=True):
     """The `end` of an `if` statement in which that many branches assign."""
 
     end: int
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class AssigningWhile:
+class AssigningWhile(Struct, frozen=True):
     """`while a, b = E do`; `error_first` gives the first and the last token of the one `catch` that E is."""
 
     word: int
@@ -126,8 +115,7 @@ class AssigningWhile:
     error_first: tuple[int, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupField:
+class GroupField(Struct, frozen=True):
     """A path `g.a.b` that leads to a field of a local group."""
 
     first: int
@@ -135,8 +123,7 @@ class GroupField:
     lua: str
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatement:
+class GroupStatement(Struct, frozen=True):
     """`local g <group> = { … }` (`declares`) and `g = { … }`: many values for many variables.
 
     `head` is the first token of what stands before `equals`; `targets` are the variables as Lua is to see them, in
@@ -151,8 +138,7 @@ class GroupStatement:
     declares: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GroupCopy:
+class GroupCopy(Struct, frozen=True):
     """`local h <group> = g`: `head` is the token after `local`, `first` to `last` the path of `g`."""
 
     head: int
@@ -163,8 +149,7 @@ class GroupCopy:
     sources: tuple[Variable, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedLocal:
+class CheckedLocal(Struct, frozen=True):
     """The names of the `local` statement at `word`, up to `last`, some of which have runtime attributes.
 
     `checks` are the places of the attributes' expressions, `holders` the Lua variables that keep their values;
@@ -178,8 +163,7 @@ class CheckedLocal:
     declared: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedValues:
+class CheckedValues(Struct, frozen=True):
     """Values (`first` to `last`) on their way to variables some of which have runtime attributes."""
 
     first: int
@@ -187,8 +171,7 @@ class CheckedValues:
     targets: tuple[Variable | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedFunction:
+class CheckedFunction(Struct, frozen=True):
     """`function x … end` where `x` (tokens `name` to `name_last`) has runtime attributes."""
 
     word: int
@@ -198,8 +181,7 @@ class CheckedFunction:
     target: Variable
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(Struct, frozen=True):
     """The end of a statement before one that begins with `(`: no rewriting may make the two one call."""
 
     last: int

@@ -12,8 +12,9 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .numbers import Architecture
 
@@ -33,32 +34,28 @@ def fail(code: int) -> int:
     return 0x00050000 | code
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """The argument's lower 32 bits, all that the kernel looks at where this is used, are one of these values."""
 
     argument: int
     values: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NoneOfBits:
+class NoneOfBits(Struct, frozen=True):
     """None of these of the argument's lower 32 bits is set."""
 
     argument: int
     bits: int
 
 
-@dataclass(frozen=True, slots=True)
-class HasBit:
+class HasBit(Struct, frozen=True):
     """This one of the argument's lower 32 bits is set."""
 
     argument: int
     bit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Null:
+class Null(Struct, frozen=True):
     """The argument is a null pointer: all of its 64 bits are 0."""
 
     argument: int

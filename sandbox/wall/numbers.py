@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
+
+class Architecture(Struct, frozen=True):
     """How a kernel for one kind of processor is called. `audit` is the word by which a filter knows it (AUDIT_ARCH_*).
 
     A name that is missing in `numbers` is a call that this kernel does not have.

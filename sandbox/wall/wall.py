@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Self
+
+from msgspec import Struct
 
 from ...permissions import PledgeSet
 from . import landlock, process, seccomp
@@ -32,8 +33,7 @@ class WallError(RuntimeError):
         self.layer = layer
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One layer: its name, whether it is there, and what it does or why it is missing, in words."""
 
     name: str
@@ -41,8 +41,7 @@ class Layer:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wall:
+class Wall(Struct, frozen=True):
     """What a host leaves open, as plain data.
 
     `readable` and `writable` are absolute real paths, each with all beneath it. `open_files` and `data_bytes` are

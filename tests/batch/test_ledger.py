@@ -2,9 +2,9 @@
 
 import os
 import sqlite3
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from luspool.batch.course import Tries
 from luspool.batch.item import Item

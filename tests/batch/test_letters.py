@@ -1,10 +1,9 @@
 """What crosses between machines arrives as it was, and nothing that can't be is believed."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from luspool.batch.cluster import letters
 from luspool.batch.cluster.letters import LetterError, LogPiece, Orders, Report, pack_report, pack_tasks, unpack_report

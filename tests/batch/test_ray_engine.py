@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from luspool.batch.cluster import engine as module
 from luspool.batch.cluster.connection import Cluster, check_ray, why_lost

@@ -1,7 +1,6 @@
 """Bytes and numbers by chance, from a seed: mostly valid, sometimes hostile."""
 
 import random
-from dataclasses import fields
 
 EDGES = (0, 1, -1, 2, 7, 255, 256, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 40) + 1, (1 << 63) - 1, -(1 << 63))
 
@@ -41,7 +40,8 @@ class Chance(random.Random):
 
     def record(self, kind, **given):
         """A record of this class: each field what is given for its name, or anything of its type."""
-        return kind(*(given[field.name] if field.name in given else self._value(field.type) for field in fields(kind)))
+        types = kind.__annotations__
+        return kind(*(given[name] if name in given else self._value(types[name]) for name in kind.__struct_fields__))
 
     def _value(self, annotation):
         match annotation:

@@ -1,7 +1,8 @@
 """A host and letters from one that has fallen to a script: rights, limits and depth that no state of the tree has."""
 
 import json
-from dataclasses import fields, replace
+
+from msgspec.structs import replace
 
 from luspool.permissions import Origin, Pledge, PledgeSet, Rule, to_wire
 from luspool.program_format import ProgramFormat, _Moved
@@ -90,7 +91,7 @@ def hostile_letter(chance, number):
     if chance.random() < 0.3:
         moved = replace(moved, arguments=chance.mutated(moved.arguments), path=chance.text() * chance.choice((1, 1000)))
     spec = pack(moved) if chance.random() < 0.9 else chance.mutated(pack(moved))
-    wide = replace(LIMITS.state, **{field.name: chance.number() for field in fields(StateLimits)})
+    wide = replace(LIMITS.state, **{name: chance.number() for name in StateLimits.__struct_fields__})
     limits = pack(wide if chance.random() < 0.7 else LIMITS.state)
     above = [(StateId((LIAR << HOST_BITS) + 1000), LIAR), (ROOT, chance.choice((1, 1, 2, LIAR)))]
     move = letters.Move(
@@ -124,8 +125,8 @@ def moved_round(chance):
     for state in own:
         assert host_is_the_liars(state.id), state.id
         assert 1 <= state.depth <= LIMITS.tree.depth
-        for field in fields(StateLimits):
-            assert getattr(state.limits, field.name) <= getattr(LIMITS.state, field.name), field.name
+        for name in StateLimits.__struct_fields__:
+            assert getattr(state.limits, name) <= getattr(LIMITS.state, name), name
         assert_no_right_was_gained(state.spec.pledges, chance)
     machine.peer_gone(LIAR, crashed)
     validate(machine)

@@ -1,7 +1,6 @@
 """Properties of the frames between supervisor and host: no split, no byte and no lie gets past the decoder."""
 
 import itertools
-from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -18,8 +17,8 @@ integers = st.integers(-(2**63), 2**63 - 1)
 amounts = st.integers(0, UNLIMITED)
 limits = st.builds(
     Limits,
-    st.builds(StateLimits, *[amounts] * len(fields(StateLimits))),
-    st.builds(TreeLimits, *[amounts] * len(fields(TreeLimits))),
+    st.builds(StateLimits, *[amounts] * len(StateLimits.__struct_fields__)),
+    st.builds(TreeLimits, *[amounts] * len(TreeLimits.__struct_fields__)),
 )
 control = st.one_of(
     st.builds(wire.Hello, integers),

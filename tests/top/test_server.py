@@ -212,7 +212,7 @@ def test_a_state_that_can_not_be_is_refused(program, change):
     program.turn()
     good = wire.Seen.of(1, Sight(1, 1, 1, 1, 1, 1, 1, (STATE,)))
     (record,) = good.records()
-    fields = {name: getattr(record, name) for name in record.__dataclass_fields__} | change
+    fields = {name: getattr(record, name) for name in record.__struct_fields__} | change
     bad = wire.Seen(1, 1, 1, 1, 1, 1, 1, 1, (wire_views.pack(wire_views.StateSeen(**fields)),))
     with pytest.raises(wire.WireError, match="it shows a state"):
         program.server.saw(program.hosts[0], bad)

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+from msgspec import Struct
 
 from ... import errors
 from ..engine import Done, Task
@@ -69,8 +70,7 @@ class Interruption(IntEnum):
     """End what runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """Begin an exchange: the station gets these tasks, and reports `gather` seconds after the first one has ended."""
 
     station: int
@@ -78,16 +78,14 @@ class Exchange:
     gather: float
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupt:
+class Interrupt(Struct, frozen=True):
     """Tell the station that."""
 
     station: int
     what: Interruption
 
 
-@dataclass(frozen=True, slots=True)
-class Dismiss:
+class Dismiss(Struct, frozen=True):
     """The station is lost, as if its process had died: end that."""
 
     station: int

@@ -18,9 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ...errors import HostFailedError, UsageError
 from ...run import OWN_VARIABLES
@@ -54,8 +56,7 @@ _PLACED_SECONDS: Final = 30.0
 """After so long without a single station people are told what is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class RayOptions:
+class RayOptions(Struct, frozen=True):
     """`local` is what each station is opened with, but for its lanes, results and audits: these are of all together."""
 
     local: LocalOptions
@@ -67,8 +68,7 @@ class RayOptions:
     """Of each; None: as many as each machine has processors for, `LANES_MOST` at most."""
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """For one station at a time."""
 
     lanes: int
@@ -80,8 +80,7 @@ class _Place:
     not_before: float = 0.0
 
 
-@dataclass(slots=True)
-class _Manned:
+class _Manned(Struct):
     """A station that was started."""
 
     station: Station

@@ -24,8 +24,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...errors import HostFailedError
 from ...host_command import python_command
@@ -44,8 +45,7 @@ _SOCKET_PATH_MOST: Final = 30
 """Bytes of the path of a directory in which there may be Ray's sockets: the system allows 107 for the whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(Struct, frozen=True):
     """What a keeper is to start."""
 
     cpus: int

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...audit.record import is_run
 from ...request import Request
@@ -30,8 +31,7 @@ class LetterError(ValueError):
     """A station has said something that it can't have meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(Struct, frozen=True):
     """To a station, before anything else: how it is to run tasks (see `LocalOptions`), and in which directory."""
 
     directory: str
@@ -53,8 +53,7 @@ class Orders:
         return unpack(cls, data)
 
 
-@dataclass(frozen=True, slots=True)
-class LogPiece:
+class LogPiece(Struct, frozen=True):
     """Some lines of the audit log of a task, those that follow what was reported before."""
 
     number: int
@@ -63,8 +62,7 @@ class LogPiece:
     lines: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """From a station, at the end of each exchange."""
 
     done: tuple[Done, ...]
@@ -81,8 +79,7 @@ class Report:
     """Of the tasks that run, and the rest of those that are done; of each task one at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(Struct, frozen=True):
     number: int
     request: bytes
     state_limits: bytes
@@ -90,8 +87,7 @@ class _Task:
     stdin: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
+class _Done(Struct, frozen=True):
     number: int
     has_begun: bool
     status: str
@@ -109,8 +105,7 @@ class _Done:
     is_lasting: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
+class _Report(Struct, frozen=True):
     done: tuple[bytes, ...]
     running: bytes
     spent: int
@@ -120,8 +115,7 @@ class _Report:
     logs: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tasks:
+class _Tasks(Struct, frozen=True):
     tasks: tuple[bytes, ...]
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...audit.record import new_run
 from ...audit.record_lines import LogLines
@@ -85,8 +86,7 @@ class _LogToSend:
         self._logs.add(self._number, self._run, lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(Struct, frozen=True):
     station: int
     run: str
     path: str

@@ -1,8 +1,7 @@
 """A request survives the way to a host, and nothing else passes for one."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from luspool.errors import UsageError
 from luspool.request import Request

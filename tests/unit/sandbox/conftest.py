@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from luspool.permissions import Origin, Pledge, PledgeSet, Rule
 from luspool.sandbox import Program, Sandbox, codec

@@ -1,9 +1,9 @@
 """What the decoder of frames refuses, case by case."""
 
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from luspool.scheduler import wire
 from luspool.scheduler.limits import Limits
