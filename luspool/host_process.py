@@ -17,20 +17,17 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .errors import UsageError
 from .host_wall import put_up
 from .preemption import chosen_mechanism
-from .program_format import ProgramFormat
 from .request import Request
 from .resident import Resident
 from .sandbox import Program, Sandbox, codec
 from .sandbox.wall.process import die_with_parent
 from .scheduler import wire
-from .scheduler.board import BoardWriter
 from .scheduler.control import ControlSocket
-from .scheduler.courier import Courier
 from .scheduler.events import TreeOutcome, TreeResult, Wait
 from .scheduler.executor import Factory
 from .scheduler.host import Host
@@ -38,8 +35,10 @@ from .scheduler.letters import host_of
 from .scheduler.limits import Excess
 from .scheduler.process import CONTROL_FD, EVENTS_FD, close_inherited_descriptors
 from .scheduler.protocol import Exited, Failure, StateId
-from .scheduler.spread_host import Place, SpreadHost
 from .scheduler.supervisor import SHUTDOWN_SECONDS
+
+if TYPE_CHECKING:
+    from .scheduler.courier import Courier
 
 _DONE, _FAULT, _ORPHANED = 0, 1, 2
 
@@ -259,6 +258,12 @@ class _Process:
 
     def _start_with_others(self, message: wire.Start, request: Request, program: Program, factory: Factory) -> None:
         """Be one of several hosts."""
+        # Not needed where there is one host, and a tenth of what that takes to start.
+        from .program_format import ProgramFormat  # noqa: PLC0415
+        from .scheduler.board import BoardWriter  # noqa: PLC0415
+        from .scheduler.courier import Courier  # noqa: PLC0415
+        from .scheduler.spread_host import Place, SpreadHost  # noqa: PLC0415
+
         (board,) = self._control.take_descriptors(1)
         limits = message.limits()
         place = Place(message.host, StateId(message.root), limits, ProgramFormat(program.pledges), BoardWriter(board))
