@@ -60,7 +60,7 @@ def test_tasks_arrive_as_they_were():
 
 
 def test_orders_arrive_as_they_were():
-    orders = Orders("/d\udcff", 2, 1, 0, 10, 64, ("LUSPOOL_X", "y"), is_audited=True)
+    orders = Orders("/d\udcff", 2, 1, 0, 10, 64, ("LUSPOOL_X", "y"), is_audited=True, gives_ahead=False)
     assert Orders.unpack(orders.pack()) == orders
 
 

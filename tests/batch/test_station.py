@@ -67,6 +67,18 @@ def test_small_tasks_are_reported_together(desk):
     assert [done.number for done in report.done] == list(range(1, 51))
 
 
+@pytest.mark.parametrize("gives_ahead", [True, False])
+def test_hosts_have_tasks_ahead_where_that_was_ordered(tmp_path, gives_ahead):
+    desk = Desk(tmp_path, gives_ahead=gives_ahead)
+    try:
+        report = desk.exchange("while true do end", "print(2)", patience=0.05)
+        while not report.running:
+            report = desk.exchange(patience=0.05)
+        assert any(lane.host.ahead for lane in desk.station._engine._lanes) == gives_ahead
+    finally:
+        desk.station.close()
+
+
 def test_the_output_is_cut_as_it_was_ordered(desk):
     (done,) = desk.exchange("print(('x'):rep(1000))").done
     assert (len(done.outcome.stdout), done.outcome.stdout_size) == (100, 1001)

@@ -209,6 +209,7 @@ class RayEngine:
             UNLIMITED if local.results is not None else local.output_kept,
             tuple(text for item in os.environ.items() if item[0].startswith(OWN_VARIABLES) for text in item),
             is_audited=self._drafts is not None,
+            gives_ahead=local.gives_ahead,
         )
 
     def _begun(self, number: int, answer: object) -> None:

@@ -44,6 +44,7 @@ class Orders(Struct, frozen=True):
     """Names and values, in turn, of luspool's own settings."""
     is_audited: bool = False
     """Whether reports have audit logs."""
+    gives_ahead: bool = True
 
     def pack(self) -> bytes:
         return pack(self)

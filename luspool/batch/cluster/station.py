@@ -39,6 +39,7 @@ class Station:
             orders.tasks_per_host,
             orders.output_kept,
             log_of=self._logs.open if orders.is_audited else None,
+            gives_ahead=orders.gives_ahead,
         )
         self._engine = LocalEngine(options, self._wake, self._notices.append)
         self._lanes = orders.lanes
