@@ -61,7 +61,8 @@ def exceeding(found: ScanResult, policy: AppliedPolicy) -> Exceeding:
     except PledgeError as error:
         raise UsageError(f"the policy {visible(policy.name)}: {error}") from error
     checker = _Checker(pledges, working_directory())
-    excesses = [Excess(uses, why) for uses in grouped(found.uses) if (why := checker.why_not(uses[0])) is not None]
+    groups = [each for uses in grouped(found.uses) for each in _by_kind(uses)]
+    excesses = [Excess(uses, why) for uses in groups if (why := checker.why_not(uses[0])) is not None]
     return Exceeding(excesses, [unknown for unknown in in_order(found.unknowns) if not checker.allows_all(unknown)])
 
 
@@ -78,6 +79,13 @@ def _scripts(path: str) -> Iterator[str]:
     if not found:
         raise UsageError(f"there is no script in {visible(path)} (scripts are files that end with {_SCRIPTS})")
     yield from sorted(os.path.normpath(each) for each in found)
+
+
+def _by_kind(uses: Sequence[Use]) -> Iterator[list[Use]]:
+    """Calls of `pledge` apart from other uses of the same value: what they ask for is all beneath a path, too."""
+    for is_call in (False, True):
+        if found := [use for use in uses if (use.function == "pledge") is is_call]:
+            yield found
 
 
 class _Checker:

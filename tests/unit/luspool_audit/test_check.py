@@ -66,6 +66,11 @@ CASES = {
         "pledge('fs:read=d/x')",
         ['fs:read=d/x: rejected by "~fs={}/d" (policy.toml:1)'],
     ),
+    "a pledge of a file's name, which would grant all beneath": (
+        'set.a.pledge = ["fs:read=./?"]',
+        "io.open('a') pledge('fs:read=a')",
+        ["fs:read=a: it is not within one pledge of the policy"],
+    ),
     "what nobody gets": ('set.a.pledge = ["all"]', "pledge('network')", ["network: nothing can grant it here"]),
     "a pledge that no path can be": (
         'set.a.pledge = ["fs"]',
