@@ -2,7 +2,7 @@
 
 A value is granted as it was used, and nothing in its stead unless patterns are asked for. Two things grant more than
 was used, and a comment tells of each: a path that is a directory, and what scripts pledge themselves. So what all the
-runs rejected from the start is rejected again: it may lie in such a directory.
+runs rejected from the start is rejected again: it may lie in such a directory. Where all were sealed, the policy is.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ..errors import SCRIPT_ERROR, LuspoolError
-from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSet, PledgeSyntaxError, Rule, ValueKind
+from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSet, Rule, ValueKind
 from ..permissions.decision import visible
 from ..policy import Entry, PolicyFile, PolicySet
 from .derive_paths import GONE, LINES_MOST, Found, PathText, arranged
 from .log import Decided
 from .report_words import asked_text, at_most, counted, doubts_text, time_text, where_text
-from .summary import RunSummary, StateSummary
+from .summary import NO_RIGHT, RunSummary, StateSummary
 
 SET_NAME: Final = "derived"
 _PLACES_SHOWN: Final = 2
@@ -92,11 +92,11 @@ class _Deriver:
         self._allowed: dict[str, _Use] = {}
         """Pledges that calls of workers, and of roots, have got."""
         self._left_out: list[str] = []
-        self._rejections: list[dict[str, None]] = []
-        """Of each run."""
+        self._refused: list[dict[str, None]] = []
+        """Of each run: its rejections, and its seal."""
 
     def add(self, run: RunSummary) -> None:
-        self._rejections.append(dict.fromkeys(text for text in run.header.held if text.startswith("~")))
+        self._refused.append(dict.fromkeys(text for text in run.header.held if text.startswith(NO_RIGHT)))
         calls: dict[int, list[Rule]] = {}
         """By state, what calls of `pledge` got, of it and of those above."""
         for state in run.states:
@@ -121,22 +121,22 @@ class _Deriver:
         held = [*self._granted(self._held, "a worker"), *self._entries()]
         allowed = list(self._granted(self._allowed, "the script"))
         _check_number([*held, *allowed])
-        rejected = list(self._rejected())
-        content = PolicySet(pledges=(*held, *rejected), allowed=tuple(allowed))
+        refused = list(self._refused_again())
+        content = PolicySet(pledges=(*held, *refused), allowed=tuple(allowed))
         policy = PolicyFile({SET_NAME: content}, SET_NAME, tuple(self._head(runs, content)))
         return Derived(policy, self._left_out)
 
-    def _rejected(self) -> Iterator[Entry]:
-        """What all runs rejected. One without a rejection may have used what lies there."""
-        first, *others = self._rejections or [{}]
+    def _refused_again(self) -> Iterator[Entry]:
+        """What all runs refused. One that did not may have used what lies there, or got what it pledged."""
+        first, *others = self._refused or [{}]
         for text in first:
             if not all(text in other for other in others):
                 continue
             try:
-                pledge = Pledge.parse(text, command_line=True)
-            except PledgeSyntaxError as error:  # which no run can have had
+                pledge = _sayable(self._written(Pledge.parse(text, command_line=True)))
+            except ValueError as error:  # what no run can have had, or no policy can say
                 raise DeriveError(f"these runs rejected what can't be rejected again: {visible(str(error))}") from error
-            yield Entry(self._written(pledge), comment=("rejected in these runs, too",))
+            yield Entry(pledge, comment=(f"{'rejected' if pledge.rejected else 'sealed'} in these runs, too",))
 
     def _bound(self, content: PolicySet) -> PledgeSet:
         """What the policy will mean, links aside."""
@@ -158,8 +158,9 @@ class _Deriver:
                 continue
             try:
                 pledge = Pledge.parse(pledged.pledge)
+                _sayable(self._written(pledge))
                 rule = Rule(pledge, Origin.call(where_text(pledged)))
-            except ValueError:  # which no call can have got
+            except ValueError:  # what no call can have got, or no policy can say
                 self._left_out.append(pledged.pledge)
                 continue
             if pledge.rejected or pledge.permission == "seal":
@@ -195,8 +196,8 @@ class _Deriver:
     def _entry(self, permission: str, value: str, comment: tuple[str, ...]) -> Iterator[Entry]:
         text = str(Pledge(permission, value))
         try:
-            yield Entry(Pledge.parse(text), comment=comment)
-        except PledgeSyntaxError:
+            yield Entry(_sayable(Pledge.parse(text)), comment=comment)
+        except ValueError:
             self._left_out.append(text)
 
     def _head(self, runs: Sequence[RunSummary], content: PolicySet) -> Iterator[str]:
@@ -218,6 +219,15 @@ class _Deriver:
         yield from _section("Denied there, and not granted:", denied[False])
         yield from _section("Denied there, and granted all the same, with what is granted below:", denied[True])
         yield from _section("Used there, and not granted, since no pledge can say it:", self._left_out)
+
+
+def _sayable(pledge: Pledge) -> Pledge:
+    """The same; ValueError where the text of a policy can't hold it."""
+    try:
+        str(pledge).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"pledge {str(pledge)!r}: a byte that is not UTF-8, and a policy is") from error
+    return pledge
 
 
 def _with_path(pledge: Pledge, changed: Callable[[str], str]) -> Pledge:

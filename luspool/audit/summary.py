@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from .log import Decided, Footer, Header, Log, Pledged
 
-_NO_RIGHT: Final = ("~", "seal")
+NO_RIGHT: Final = ("~", "seal")
 """How pledges begin that grant nothing."""
 
 
@@ -134,7 +134,7 @@ class _Gathered:
     def _granted(self, number: int) -> tuple[str, ...]:
         held = self._began[number].held if number in self._began else ()
         called = (pledged.pledge for pledged in self._pledges.get(number, ()) if pledged.granted)
-        return tuple(dict.fromkeys(pledge for pledge in (*held, *called) if not pledge.startswith(_NO_RIGHT)))
+        return tuple(dict.fromkeys(pledge for pledge in (*held, *called) if not pledge.startswith(NO_RIGHT)))
 
     def _unused(self, order: Sequence[int]) -> dict[int, tuple[str, ...]]:
         """By state, what was granted to it and on which no decision rests, of it or of a state below."""

@@ -177,6 +177,17 @@ def test_what_no_pledge_can_say_is_left_out_and_told():
     )
 
 
+def test_a_byte_that_is_no_text_is_in_no_policy():
+    log = LogMaker().state().decision("env", "A\udcff", resolved=None).pledge("fs:read=/srv/\udcff")
+    by_call(log, "/srv/\udcff/x", rule="fs:read=/srv/\udcff")
+    made = derived(log)
+    assert (pledges(log), made.left_out) == (["fs:read=/srv/?/x"], ["fs:read=/srv/\udcff", "env=A\udcff"])
+    write_policy(made.policy).encode()
+    # Where the policy lies in a directory of such a name, nothing needs to be said of it.
+    log = LogMaker(held=["~fs=/srv/\udcff/keys"]).state().pledge("fs:read=/srv/\udcff/d")
+    assert pledges(log, base="/srv/\udcff") == ["~fs=keys", "? fs:read=d"]
+
+
 def test_all_values_at_once():
     assert lines(LogMaker().state().decision("fs:read", None).decision("fs:read", "/a")) == [
         '"fs:read",  # every value; once: main.lus:1'
@@ -186,8 +197,8 @@ def test_all_values_at_once():
 # --- calls of pledge -----------------------------------------------------------------------------------------------
 
 
-def by_call(log: LogMaker, path: str, **fields) -> LogMaker:
-    return log.decision("fs:read", path, rule="fs:read=/srv/d", origin="pledge at main.lus:1", **fields)
+def by_call(log: LogMaker, path: str, rule: str = "fs:read=/srv/d", **fields) -> LogMaker:
+    return log.decision("fs:read", path, rule=rule, origin="pledge at main.lus:1", **fields)
 
 
 def test_what_a_script_pledges_it_may_pledge_again_and_what_rests_on_that_needs_no_more():
@@ -262,9 +273,20 @@ def test_what_all_runs_rejected_is_rejected_again():
     assert pledges(one, rejecting()) == ["fs:read=/srv/d"]
 
 
-def test_a_rejection_that_cannot_be_read_is_no_reason_to_grant_what_it_named():
-    with pytest.raises(DeriveError, match="rejected what can't be rejected again: pledge '~filez', column 2"):
-        derived(rejecting("~filez"))
+@pytest.mark.parametrize(
+    ("rejection", "problem"), [("~filez", "pledge '~filez', column 2"), ("~fs=/srv/\udcff", "fs=/srv/.udcff")]
+)
+def test_a_rejection_that_cannot_be_said_is_no_reason_to_grant_what_it_named(rejection, problem):
+    with pytest.raises(DeriveError, match=f"rejected what can't be rejected again: .*{problem}"):
+        derived(rejecting(rejection))
+
+
+def test_where_all_runs_were_sealed_from_the_start_so_is_the_policy():
+    """A call of `pledge` that failed there, and might succeed without the seal, would narrow what is held."""
+    one, other = rejecting("seal"), rejecting("~env=A", "seal")
+    assert pledges(one, other) == ["fs:read=/srv/d", "seal"]
+    assert lines(other)[-1] == '"seal",  # sealed in these runs, too'
+    assert pledges(one, rejecting()) == ["fs:read=/srv/d"]
 
 
 @pytest.mark.parametrize("base", [None, "/srv", "/srv/d"])
