@@ -1,8 +1,9 @@
 """From what runs were allowed to the least policy that allows it: `luspool audit derive`. docs/auditing.md says how.
 
 A value is granted as it was used, and nothing in its stead unless patterns are asked for. Two things grant more than
-was used, and a comment tells of each: a path that is a directory, and what scripts pledge themselves. So what all the
-runs rejected from the start is rejected again: it may lie in such a directory. Where all were sealed, the policy is.
+was used, and a comment tells of each: a path that is a directory, and what scripts pledge themselves. So it does of a
+path that is a link by now, since a policy grants what that leads to. What all the runs rejected from the start is
+rejected again: it may lie in such a directory. Where all were sealed, the policy is.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from msgspec.structs import replace
 from ..errors import SCRIPT_ERROR, LuspoolError
 from ..permissions import MAX_RULES, PERMISSIONS, Origin, Pledge, PledgeSet, Rule, ValueKind
 from ..permissions.decision import visible
+from ..permissions.paths import literal_prefix
 from ..policy import Entry, PolicyFile, PolicySet
-from .derive_paths import GONE, LINES_MOST, Found, PathText, arranged
+from .derive_paths import GONE, LINES_MOST, Found, PathText, arranged, leads_text
 from .log import Decided
 from .report_words import asked_text, at_most, counted, doubts_text, time_text, where_text
 from .summary import NO_RIGHT, RunSummary, StateSummary
@@ -175,8 +177,11 @@ class _Deriver:
 
     def _granted(self, pledged: Mapping[str, _Use], whose: str) -> Iterator[Entry]:
         for text, use in sorted(pledged.items()):
-            pledge = self._written(Pledge.parse(text))
-            yield Entry(pledge, comment=(f"pledged by {whose}, and granted whole; {use.note()}",))
+            pledge = Pledge.parse(text)
+            note = use.note()
+            if pledge.value is not None and pledge.record.value is ValueKind.PATH:
+                note += leads_text(literal_prefix(pledge.value))
+            yield Entry(self._written(pledge), comment=(f"pledged by {whose}, and granted whole; {note}",))
 
     def _entries(self) -> Iterator[Entry]:
         for permission, record in PERMISSIONS.items():
@@ -186,7 +191,7 @@ class _Deriver:
                 every = f"every value; {note}" if record.value is not ValueKind.NONE else note
                 yield Entry(Pledge(permission), comment=(every,))
             elif record.value is ValueKind.PATH:
-                found = [Found(value, use.note()) for value, use in used.items() if value is not None]
+                found = [Found(each, use.note() + leads_text(each)) for each, use in used.items() if each is not None]
                 for text, comment in arranged(permission, found, self._paths, patterns=self._patterns):
                     yield from self._entry(permission, text, comment)
             else:

@@ -60,6 +60,15 @@ class PathText(Struct, frozen=True):
         return self.text("".join(char if char.isprintable() else _UNSAYABLE for char in escape(path)) + behind)
 
 
+def leads_text(path: str) -> str:
+    """For the comment on a real path that a link is in by now: a policy is about what that leads to. Else ""."""
+    try:
+        leads_to = os.path.realpath(path)
+    except (ValueError, RecursionError):  # a NUL, or links without end: nothing is granted by that
+        leads_to = path
+    return "" if leads_to == path else f"; leads to {leads_to} by now"
+
+
 def arranged(permission: str, found: Sequence[Found], paths: PathText, *, patterns: bool) -> Iterator[Value]:
     """Values of `permission` that grant these paths. With `patterns`, offers are granted rather than told."""
     within = _within(found)

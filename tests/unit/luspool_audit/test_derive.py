@@ -89,6 +89,27 @@ def test_what_was_only_observed_is_needed():
 # --- paths ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_path_that_is_a_link_by_now_is_said_to_lead_elsewhere(tmp_path):
+    """What a policy grants is what its paths lead to when it is read."""
+    home = os.path.realpath(tmp_path)
+    for name in ("open", "keys"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "keys" / "one").touch()
+    (tmp_path / "open" / "file").symlink_to("../keys/one")
+    (tmp_path / "open" / "folder").symlink_to("../keys")
+    (tmp_path / "open" / "nowhere").symlink_to("gone")
+    log = reads(*(f"{home}/open/{name}" for name in ("file", "nowhere"))).pledge(f"fs:read={home}/open/folder/*")
+    log.decision("fs:write", f"{home}/open/folder").decision("fs:write", f"{home}/open/folder/one")
+    folder, one = (f"leads to {home}/keys{path} by now" for path in ("", "/one"))
+    assert lines(log, base=home) == [
+        f'"fs:read=open/file",  # once: main.lus:1; {one}',
+        f'"fs:read=open/nowhere",  # once: main.lus:1; leads to {home}/open/gone by now',
+        f'"fs:write=open/folder",  # a directory, with all beneath it; once: main.lus:1; {folder}',
+        f"#   used beneath: open/folder/one, once: main.lus:1; {one}",
+        f'"fs:read=open/folder/*",  # pledged by the script, and granted whole; once: main.lus:1; {folder}',
+    ]
+
+
 def test_a_directory_is_said_to_grant_all_beneath_it(tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
