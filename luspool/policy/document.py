@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from ..errors import UsageError
@@ -35,8 +36,10 @@ class Document:
         self.name = name
         text = self._decoded(data).replace("\r\n", "\n")
         try:
+            # First, for what nests too deep: a key takes `tomllib` time and memory by the square of its parts.
+            with suppress(ValueError, IndexError):  # of what is no TOML, that says more
+                self.positions = Positions(text)
             self.data: dict[str, Any] = tomllib.loads(text)
-            self.positions = Positions(text)
         except RecursionError:
             raise self._error(text, 1, 1, "the file nests too deep") from None
         except ValueError as error:

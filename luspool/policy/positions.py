@@ -1,6 +1,6 @@
 """Where each key and value of a TOML text stands. The standard library's reader, `tomllib`, tells only what they are.
 
-The text must be one that `tomllib` accepts, so this reads no more than it takes to walk over it: strings, brackets,
+The text is to be one that `tomllib` accepts, so this reads no more than it takes to walk over it: strings, brackets,
 and runs of anything else. A property test compares what it finds with the data of `tomllib`.
 
 A path is the keys and indices that lead to a value: `("set", "base", "pledge", 0)`.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
 from typing import Final, TypeAlias
 
 Path: TypeAlias = "tuple[str | int, ...]"
@@ -25,23 +26,31 @@ _STRING: Final = re.compile(
 _OTHER: Final = re.compile(r"[^,\]}\n#]++")
 """Numbers, dates (which may hold a space) and booleans."""
 
+_DEEPEST: Final = 100
+"""Parts of one dotted key. Each is kept with all before it, here and in `tomllib`. Guessed; a policy needs four."""
+
 
 class Positions:
     """Offsets in `text` by path: of keys, and of values (of a table with a header: of its name there)."""
 
     def __init__(self, text: str) -> None:
-        """ValueError or IndexError for a text that is no TOML, if at all; RecursionError where it nests too deep."""
+        """ValueError or IndexError for a text that is no TOML, if at all; RecursionError where it nests too deep.
+
+        However deep or wrong it is, that is found in time by its length.
+        """
         self.text = text
         self.keys: dict[Path, int] = {}
         self.values: dict[Path, int] = {}
         self._last_index: dict[Path, int] = {}
         """Of each array of tables."""
+        self._line_starts = [0, *(end.end() for end in re.finditer("\n", text))]
         self._at = 0
         self._document()
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, from 1, in characters."""
-        return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
+        number = bisect_right(self._line_starts, offset)
+        return number, offset - self._line_starts[number - 1] + 1
 
     def line(self, number: int) -> str:
         """The text of a line."""
@@ -109,6 +118,8 @@ class Positions:
         keys = [self._key()]
         while self._take("."):
             keys.append(self._key())
+            if len(keys) > _DEEPEST:
+                raise RecursionError
         return keys
 
     def _key(self) -> tuple[str, int]:

@@ -108,20 +108,21 @@ class _Reader:
     def _check_cycles(self, policy: PolicyFile) -> None:
         finished: set[str] = set()
         for name in policy.sets:
-            trail = [(name, iter(enumerate(policy.sets[name].extends)))]
+            trail = {name: iter(enumerate(policy.sets[name].extends))}
             while trail:
-                current, rest = trail[-1]
+                current, rest = next(reversed(trail.items()))
                 index, extended = next(rest, (0, None))
                 if extended is None:
                     finished.add(current)
-                    trail.pop()
-                elif extended in (names := [each for each, _ in trail]):
+                    trail.popitem()
+                elif extended in trail:
+                    names = list(trail)
                     circle = " → ".join([*names[names.index(extended) :], extended])
                     self._document.fail_at_value(
                         ("set", current, "extends", index), f"the set {extended!r} extends itself ({circle})"
                     )
                 elif extended not in finished:
-                    trail.append((extended, iter(enumerate(policy.sets[extended].extends))))
+                    trail[extended] = iter(enumerate(policy.sets[extended].extends))
 
     # --- types ---------------------------------------------------------------------------------------------------
 

@@ -150,9 +150,13 @@ def test_an_error_is_a_wrong_command_line():
         (b"x = " + b"9" * 5000, 1, 5, "a number that is too long"),
         (b"x = " + b"[" * 5000, 1, 1, "the file nests too deep"),
         (b"x = " + b"{a = " * 5000, 1, 1, "the file nests too deep"),
+        (b"x." * 5000 + b"x = 1", 1, 1, "the file nests too deep"),
+        (b"[" + b"x . " * 5000 + b"x]", 1, 1, "the file nests too deep"),
+        (b"''." * 5000 + b"x = 1", 1, 1, "the file nests too deep"),
+        (b"x = {" + b"x." * 5000 + b"x = 1}", 1, 1, "the file nests too deep"),
         (b"\0", 1, 1, "invalid statement"),
     ],
-    ids=["latin-1", "after others", "mark", "number", "arrays", "tables", "NUL"],
+    ids=["latin-1", "after others", "mark", "number", "arrays", "tables", "key", "header", "quoted", "inline", "NUL"],
 )
 def test_bytes_that_are_no_toml_are_one_error_too(data, line, column, problem):
     with pytest.raises(PolicyError) as raised:
