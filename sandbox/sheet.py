@@ -59,7 +59,7 @@ class Sheet(Protocol):
 class PortableSheet:
     """A `Sheet` without the native module."""
 
-    __slots__ = ("_describe", "_made", "_parts", "_position", "_said", "_until")
+    __slots__ = ("_describe", "_made", "_parts", "_position", "_said", "_since")
 
     def __init__(self, describe: Describe, position: Callable[[], bytes]) -> None:
         """`position` is called within `add`: where the script is."""
@@ -70,8 +70,8 @@ class PortableSheet:
         self._parts: deque[bytes] = deque()
         self._said = 0
         """Characters, about: those of the parts, and of the values of decisions that are in none."""
-        self._until = 0
-        """When what is kept has been held back for long enough; 0: nothing is kept."""
+        self._since = 0
+        """Since when something is kept; 0: nothing is."""
 
     def add(self, decision: Decision, shadow: Decision | None, asked: str | None, /) -> bool:
         # As little as can be: what is done between two calls of a script costs three times what it does in a loop.
@@ -88,15 +88,16 @@ class PortableSheet:
 
     def take(self) -> bytes:
         self._settle()
-        self._said = self._until = 0
+        self._said = self._since = 0
         parts: list[bytes] = []
         while self._parts and sum(map(len, parts)) < SAID:
             parts.append(self._parts.popleft())
         return b"[%s]" % b",".join(parts) if parts else b""
 
     def _is_due(self, now: int) -> bool:
-        self._until = self._until or now + HELD_BACK
-        return now > self._until or self._said >= SAID
+        self._since = self._since or now
+        # A clock that was set back tells nothing of how long it has been.
+        return not self._since <= now <= self._since + HELD_BACK or self._said >= SAID
 
     def _settle(self) -> None:
         """Make parts of the decisions that are kept: one, but where what decided takes long texts to say."""

@@ -138,6 +138,18 @@ def test_it_is_due_after_so_many_parts(new_sheet):
     assert batches(kept) == [[[]] * sheet.PARTS]
 
 
+def test_it_is_due_when_it_was_held_back_for_long_enough_or_nobody_can_tell(monkeypatch):
+    """Of the portable one, whose clock a test can set."""
+    clock = 1_000 * sheet.HELD_BACK
+    monkeypatch.setattr(sheet, "time_ns", lambda: clock)
+    for after, is_due in [(0, False), (sheet.HELD_BACK, False), (sheet.HELD_BACK + 1, True), (-1, True)]:
+        kept = portable_sheet(described)
+        assert not kept.add(DENIED, None, None)
+        clock += after
+        assert kept.add(DENIED, None, None) is is_due
+        assert kept.put(b"[]") is is_due
+
+
 @each_kind
 def test_it_is_due_after_so_many_characters_and_long_texts_are_cut(new_sheet):
     kept = new_sheet(described)
