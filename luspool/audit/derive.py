@@ -191,7 +191,7 @@ class _Deriver:
                 every = f"every value; {note}" if record.value is not ValueKind.NONE else note
                 yield Entry(Pledge(permission), comment=(every,))
             elif record.value is ValueKind.PATH:
-                found = [Found(each, use.note() + leads_text(each)) for each, use in used.items() if each is not None]
+                found = [Found(value, use.note()) for value, use in used.items() if value is not None]
                 for text, comment in arranged(permission, found, self._paths, patterns=self._patterns):
                     yield from self._entry(permission, text, comment)
             else:

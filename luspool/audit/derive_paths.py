@@ -97,7 +97,7 @@ def arranged(permission: str, found: Sequence[Found], paths: PathText, *, patter
 def _of_directory(directory: Found, beneath: Sequence[Found], paths: PathText) -> tuple[str, ...]:
     used = [f"{paths.of_path(each.path)}, {each.note}" for each in sorted(beneath, key=lambda each: each.path)]
     lines = [f"  used beneath: {line}" for line in at_most(LINES_MOST, used)]
-    return f"a directory, with all beneath it; {directory.note}", *lines
+    return f"a directory, with all beneath it; {_note(directory)}", *lines
 
 
 class _Offer(Struct, frozen=True):
@@ -136,20 +136,22 @@ def _with_offer(permission: str, offer: _Offer, values: Sequence[Value]) -> Iter
 def _of_file(found: Found) -> tuple[str, ...]:
     if not _is_said(found.path):
         return (f"each {_UNSAYABLE} stands for any character; {found.note}",)
-    return (found.note if os.path.lexists(found.path) else f"{found.note}; {GONE}",)
+    return (_note(found) if os.path.lexists(found.path) else f"{found.note}; {GONE}",)
+
+
+def _note(found: Found) -> str:
+    return found.note + leads_text(found.path)
 
 
 def _within(found: Sequence[Found]) -> dict[str, str]:
     """Of the paths that lie beneath another one of these, and are granted with it: the topmost such path."""
-    granting = {each.path for each in found if _is_said(each.path)}
-    within = {}
-    for path in (each.path for each in found):
-        above, topmost = os.path.dirname(path), None
-        while above not in ("", "/"):
-            topmost = above if above in granting else topmost
-            above = os.path.dirname(above)
-        if topmost is not None:
+    within: dict[str, str] = {}
+    topmost = "/"  # which is not granted for what lies beneath it
+    for path in sorted((each.path for each in found), key=lambda path: path.split("/")):  # what is beneath comes next
+        if topmost != "/" and path.startswith(f"{topmost}/"):
             within[path] = topmost
+        elif _is_said(path):
+            topmost = path
     return within
 
 
