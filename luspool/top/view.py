@@ -12,8 +12,6 @@ from ..report import WAITED_FOR
 from ..scheduler.units import format_duration, format_size
 from .client import Answer
 
-SORTS: Final = ("cpu", "memory", "mail")
-
 COLUMNS: Final = ("state", "host", "cpu %", "cpu", "memory", "in", "out", "script", "what it does")
 LEFT: Final = ("script", "what it does")
 """Those of the columns that are no numbers."""
