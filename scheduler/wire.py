@@ -25,7 +25,7 @@ from .wire_views import Look, Seen, Trace
 # What others know of these modules, with all that is below.
 __all__ = ["TEXT_LIMIT", "Decoder", "Look", "Message", "Seen", "Trace", "WireError", "clip", "encode"]
 
-VERSION = 7
+VERSION = 8
 """Changes whenever any frame changes; both sides must have the same (see `Hello`)."""
 
 OUTPUT_PIECE = 60 * 1024

@@ -49,14 +49,25 @@ def test_a_payload_must_be_used_up_exactly(payload, fault):
         decode(frame(wire.Output, payload))
 
 
-def test_a_list_that_claims_more_items_than_there_is_room_for_is_refused():
-    with pytest.raises(wire.WireError, match="list of 4294967295 items"):
-        decode(frame(wire.Deadlocked, bytes(8) + b"\xff\xff\xff\xff"))
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"\xff\xff\xff\xff", "a field of 4294967295 bytes"),
+        (b"\0\0\0\x08" + b"\0\0\0\x05abcd", "an item of 5 bytes"),
+        (b"\0\0\0\x06" + b"\0\0\0\0ab", "an item does not fit"),
+    ],
+)
+def test_a_list_that_claims_more_than_there_is_is_refused(body, fault):
+    with pytest.raises(wire.WireError, match=fault):
+        decode(frame(wire.Deadlocked, bytes(8) + body))
 
 
-def test_a_truth_value_is_0_or_1():
-    with pytest.raises(wire.WireError, match="7 is no truth value"):
-        decode(frame(wire.TreeEnded, (7).to_bytes(8, "big") + bytes(8)))
+def test_a_truth_value_is_one_byte():
+    for byte, value in ((b"\0", False), (b"\1", True), (b"\7", True)):
+        (message,) = decode(frame(wire.TreeEnded, byte + bytes(8)))
+        assert message.exited is value
+    with pytest.raises(wire.WireError, match="7 bytes too many"):
+        decode(frame(wire.TreeEnded, bytes(16)))
 
 
 def test_a_decoder_stays_broken_after_an_error_and_keeps_nothing_more():
