@@ -39,11 +39,13 @@ def test_a_script_that_has_killed_two_hosts_is_not_started_a_third_time():
     write(
         main="""
             local one, two = worker.create("w.lus"), worker.create("w.lus")
+            worker.send(one, "die")  -- both have their hosts, of which none is dead
+            worker.send(two, "die")
             print(pcall(worker.receive, one))
             print(pcall(worker.receive, two))
             print(pcall(worker.receive, worker.create("w.lus")))
         """,
-        w="print('never')",
+        w="worker.peek() print('never')",
     )
     doomed = dict.fromkeys((1, 2), (DIES_IN_PRINT, KILL))
     stage = Stage(Scene(hosts=3, doomed=doomed, policy=RestartPolicy(restarts=0))).run()
