@@ -66,6 +66,8 @@ class _Node(Struct, frozen=True):
     state: StateSummary
     opens: bool
     closes: int | None
+    granted: Sequence[str]
+    unused: frozenset[str]
     used: Sequence[str]
     denied: Sequence[str]
 
@@ -103,6 +105,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         "duration": duration_text(run),
         "arguments": counted(run.header.arguments, "argument"),
         "states": states,
+        "unused": {state.number: at_most(_PLEDGES_MOST, state.unused) for state in states},
         "state_count": len(run.states),
         "scripts": run.scripts[:_STATES_MOST],
         "script_count": len(run.scripts),
@@ -131,6 +134,8 @@ def _tree(states: Sequence[StateSummary]) -> Iterator[_Node]:
             state,
             depth > before >= 0,
             None if after > depth else depth - after,
+            at_most(_PLEDGES_MOST, state.granted),
+            frozenset(state.unused),
             _asked(each for each in state.decisions if each.decision != "denied"),
             _asked(each for each in state.decisions if each.decision == "denied"),
         )

@@ -12,12 +12,13 @@ from rich.text import Text
 
 from ..permissions.decision import visible
 from .log import Decided
-from .report_words import asked_text, counted, doubts_text, duration_text, time_text, where_text
+from .report_words import asked_text, at_most, counted, doubts_text, duration_text, time_text, where_text
 from .summary import Counts, RunSummary, StateSummary
 
 _STATES_MOST: Final = 100
 _DECISIONS_MOST: Final = 50
-"""Rows of a table at most; guessed at what anybody reads in a terminal. It says what it leaves out."""
+_PLEDGES_MOST: Final = 20
+"""Rows of a table, and lines in one, at most; guessed at what anybody reads. It says what it leaves out."""
 _DEPTH_MOST: Final = 20
 """Steps by which a worker is indented at most."""
 
@@ -57,7 +58,7 @@ def _states(run: RunSummary) -> RenderableType:
     for state in shown:
         last = (
             _text(state.outcome or "not known"),
-            Text("\n").join(_text(pledge, "yellow") for pledge in state.unused),
+            Text("\n").join(_text(pledge, "yellow") for pledge in at_most(_PLEDGES_MOST, state.unused)),
         )
         table.add_row(_indented(state), _text(state.script), *_numbers(run, state.counts), *last)
     return Group(table, *_more(len(run.states) - len(shown), "state"))

@@ -113,13 +113,17 @@ def test_what_was_observed_and_what_another_policy_says():
 def test_tables_are_as_wide_as_the_terminal_and_say_what_they_leave_out(monkeypatch):
     monkeypatch.setattr(report_text, "_STATES_MOST", 2)
     monkeypatch.setattr(report_text, "_DECISIONS_MOST", 1)
+    monkeypatch.setattr(report_text, "_PLEDGES_MOST", 3)
     log = LogMaker()
     for number in range(1, 5):
         log.state(number, number - 1 or None, script="x" * 300).denial("env", "A", state=number)
+        for value in range(10):
+            log.pledge(f"env={value}", state=number)
     shown = text(log, width=60)
     assert max(map(len, shown.splitlines())) <= 60
     assert "and 2 more states (--json has all)" in shown
     assert "and 3 more decisions (--json has all)" in shown
+    assert text(log).count("and 9 more") == 2
 
 
 def test_a_log_without_an_end_is_told_in_every_form():
@@ -229,6 +233,7 @@ def test_a_page_of_a_large_run_is_bounded_and_says_what_it_leaves_out(monkeypatc
         log.state(number, None)
         for value in range(10):
             log.decision("env", str(value), resolved=None, state=number)
+            log.pledge(f"env={value}", state=number)
     log.denial("env", "last", state=10)
     page = as_page([log.summary()])
     rows = Page(page).rows
@@ -236,7 +241,7 @@ def test_a_page_of_a_large_run_is_bounded_and_says_what_it_leaves_out(monkeypatc
     assert "Shown are 3 of 10 states" in page
     assert "Shown are 3 of 101 decisions, the denied ones first" in page
     assert page.count("<rect") == 3 * (2 + 3)
-    assert page.count("and 7 more") == 3
+    assert [page.count(f"and {more} more") for more in (7, 8, 9)] == [3, 3, 3]  # used; never used; granted
 
 
 def test_the_time_line_has_its_marks_where_they_belong():
