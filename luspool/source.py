@@ -80,7 +80,8 @@ def _not_found(path: str) -> str:
 
     folder, name = os.path.split(path)
     try:
-        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1, _SIMILAR)
+        others = [each for each in os.listdir(folder or ".") if each != name]  # which a link to nowhere is among
+        near = difflib.get_close_matches(name, others, 1, _SIMILAR)
     except OSError:
         near = []
     hint = (

@@ -27,6 +27,13 @@ def test_a_missing_script_suggests_its_neighbour(tmp_path):
     assert caught.value.exit_status == 127
 
 
+def test_a_link_to_nowhere_is_not_what_was_meant(tmp_path):
+    link = tmp_path / "main.lus"
+    link.symlink_to("nowhere")
+    with pytest.raises(NotFoundError, match="the working directory is"):
+        read(link)
+
+
 def test_a_missing_script_without_neighbours_names_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFoundError, match=f"the working directory is {tmp_path}"):
