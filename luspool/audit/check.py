@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -74,7 +75,7 @@ def _scripts(path: str) -> Iterator[str]:
         os.path.join(directory, name)
         for directory, _, names in os.walk(path)
         for name in names
-        if name.endswith(_SCRIPTS)
+        if name.endswith(_SCRIPTS) and not Path(directory, name).is_fifo()  # who reads it might wait for ever
     ]
     if not found:
         raise UsageError(f"there is no script in {visible(path)} (scripts are files that end with {_SCRIPTS})")

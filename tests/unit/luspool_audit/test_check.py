@@ -101,6 +101,16 @@ def test_all_that_scripts_run_is_checked_and_directories_are_searched(home):
     assert [each.uses[0].pledge for each in result.exceeding.excesses] == ["env=B", "env=W"]
 
 
+def test_a_pipe_in_a_directory_is_no_script_and_a_link_to_nowhere_is_a_fault(home):
+    home(policy="set.a = {}", lib__a="print(1)")
+    os.mkfifo("lib/pipe.lus")
+    os.symlink("nowhere", "lib/link.lus")
+    result = check(["lib"], "policy.toml", None, strict_globals=False)
+    assert result.found is not None
+    assert result.found.scripts == ["lib/a.lus"]
+    assert [each.startswith("no such script: lib/link.lus") for each in result.found.faults] == [True]
+
+
 def test_a_script_that_is_named_like_nothing_is_an_error(home):
     os.mkdir("empty")
     home(policy="set.a = {}")
