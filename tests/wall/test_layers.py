@@ -91,8 +91,8 @@ def test_an_unknown_processor_has_no_filter(python):
     code = """
         import os
         from types import SimpleNamespace
-        os.uname = lambda: SimpleNamespace(machine="pdp11")
         from luspool.sandbox.wall import Mode, Wall
+        os.uname = lambda: SimpleNamespace(machine="pdp11")
         for layer in Wall().put_up(Mode.BEST_EFFORT):
             if not layer.present: print(layer.name, layer.detail)
     """
