@@ -193,19 +193,23 @@ class Ledger:
         with _translated(self.path):
             execute("PRAGMA journal_mode = WAL")  # where the file system has no shared memory, it stays as it is
             execute("PRAGMA synchronous = FULL")
-            execute("BEGIN IMMEDIATE")
+            if self._is_empty():  # else nothing is written, which others may have to be waited for
+                execute("BEGIN IMMEDIATE")
+                if self._is_empty():  # nobody else has made it meanwhile
+                    for statement in _SCHEMA.split(";\n"):
+                        execute(statement)
+                execute("COMMIT")
             (application,) = execute("PRAGMA application_id").fetchone()
             (version,) = execute("PRAGMA user_version").fetchone()
-            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if not tables and not application:
-                for statement in _SCHEMA.split(";\n"):
-                    execute(statement)
-                application, version = _APPLICATION, VERSION
-            execute("COMMIT")
         if application != _APPLICATION:
             raise UsageError(f"{self.path} is a database, but no ledger of luspool's (--ledger names another file)")
         if version != VERSION:
             raise UsageError(f"the ledger {self.path} is of another version of luspool (--ledger names another file)")
+
+    def _is_empty(self) -> bool:
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return not tables and not application
 
     def __enter__(self) -> Ledger:
         return self
@@ -216,17 +220,24 @@ class Ledger:
     # --- a run that goes on --------------------------------------------------------------------------------------
 
     def begin_run(self, version: str, directory: str, items: Iterable[Item]) -> RunRecord:
-        """A new run of these items, numbered from 1. What reading them raises leaves no run behind."""
-        with self._transaction():
+        """A new run of these items, numbered from 1. What reading them raises leaves no run behind.
+
+        Others may use the ledger for as long as the items are read, which may come from a slow program.
+        """
+        execute = self._connection.execute
+        with self._transaction("DEFERRED"):  # of a table that is ours alone
+            execute("CREATE TEMP TABLE coming (number INTEGER PRIMARY KEY, script TEXT, spec TEXT)")
+            rows = ((number, _shown(item.script), item.dump()) for number, item in enumerate(items, 1))
+            self._connection.executemany("INSERT INTO coming VALUES (?, ?, ?)", rows)
+        with self._transaction("IMMEDIATE"):
             row = (time.time(), "running", version, _shown(directory))
-            run = self._connection.execute(
-                "INSERT INTO run (began, state, version, directory, total) VALUES (?, ?, ?, ?, 0)", row
+            run = execute(
+                "INSERT INTO run (began, state, version, directory, total)"
+                " VALUES (?, ?, ?, ?, (SELECT count(*) FROM coming))",
+                row,
             ).lastrowid
-            rows = ((run, number, _shown(item.script), item.dump()) for number, item in enumerate(items, 1))
-            self._connection.executemany("INSERT INTO item (run, number, script, spec) VALUES (?, ?, ?, ?)", rows)
-            self._connection.execute(
-                "UPDATE run SET total = (SELECT count(*) FROM item WHERE run = run.id) WHERE id = ?", (run,)
-            )
+            execute("INSERT INTO item (run, number, script, spec) SELECT ?, number, script, spec FROM coming", (run,))
+            execute("DROP TABLE coming")
         return self.run(run)
 
     def end_run(self, run: int, state: str) -> None:
@@ -366,10 +377,10 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, kind: str) -> Iterator[None]:
         self.commit()
         with _translated(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(f"BEGIN {kind}")
             try:
                 yield
             except BaseException:

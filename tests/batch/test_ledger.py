@@ -208,3 +208,27 @@ def test_two_processes_may_use_a_ledger(ledger, path):
         assert statuses(other, run) == [None]
         ledger.commit()
         assert statuses(other, run) == ["completed"]
+
+
+def test_nobody_waits_for_a_run_whose_items_are_still_to_come(ledger, path, monkeypatch):
+    monkeypatch.setattr("luspool.batch.ledger._BUSY_SECONDS", 0)
+    earlier = begin(ledger, "a")
+
+    def items():
+        yield Item("b")
+        with Ledger.existing(path) as other:
+            other.record(earlier, 1, Item("a"), b"key", OUTCOME, Tries(), again=False)
+            other.commit()
+        yield Item("c")
+
+    run = ledger.begin_run("0", "/", items())
+    assert statuses(ledger, earlier) == ["completed"]
+    assert (run.total, statuses(ledger, run.id)) == (2, [None, None])
+
+
+def test_nobody_who_reads_waits_for_who_writes(ledger, path, monkeypatch):
+    monkeypatch.setattr("luspool.batch.ledger._BUSY_SECONDS", 0)
+    run = begin(ledger, "a")
+    ledger.record(run, 1, Item("a"), b"key", OUTCOME, Tries(), again=False)
+    with Ledger.existing(path) as other:
+        assert statuses(other, run) == [None]
