@@ -5,7 +5,8 @@ that runs can't; callbacks are called, and whoever waits for several of them is 
 
 Actors: the thread of the crew, which says that a job has begun or ended (a watcher, with the lock of the job held, so
 it does no more than note it), and a thread of the executor's own, which sets results, and in which callbacks run: a
-slow one keeps other results of this executor from being set, and nothing else.
+slow one keeps other results of this executor from being set, and nothing else. The thread is there for as long as there
+are futures that are not done, so an executor that nobody shuts down leaves nothing.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class ScriptExecutor(Executor):
         self._futures: set[_JobFuture] = set()
         """Those that are not done. Under the lock, with the thread."""
         self._thread: threading.Thread | None = None
-        self._changed: queue.SimpleQueue[_JobFuture | None] = queue.SimpleQueue()
-        """Futures of which something has changed; None: there will be no more."""
+        """The last one; it ends with the last of them."""
+        self._changed: queue.SimpleQueue[_JobFuture] = queue.SimpleQueue()
+        """Futures of which something has changed."""
 
     def submit(  # type: ignore[override]  # a script is no function
         self, script: str | os.PathLike[str], /, *arguments: codec.Value, source: str | bytes | None = None
@@ -67,9 +69,10 @@ class ScriptExecutor(Executor):
             job = self._runtime.submit(
                 script, *arguments, source=source, pledges=self._pledges, allow=self._allow, limits=self._limits
             )
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="luspool-futures", daemon=True)
-                self._thread.start()
+            if not self._futures:
+                thread = threading.Thread(target=self._work, name="luspool-futures", daemon=True)
+                thread.start()
+                self._thread = thread
             future = _JobFuture(job._core, self._changed)
             self._futures.add(future)
         future.watch()
@@ -81,20 +84,19 @@ class ScriptExecutor(Executor):
             self._closed = True
             waiting = tuple(self._futures) if cancel_futures else ()
             thread = self._thread
-            if thread is not None and not self._futures:
-                self._changed.put(None)
         for future in waiting:
             future.cancel()
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join()
 
     def _work(self) -> None:
-        while (future := self._changed.get()) is not None:
+        while True:
+            future = self._changed.get()
             if not future.look():
                 continue
             with self._lock:
                 self._futures.discard(future)
-                if self._closed and not self._futures:
+                if not self._futures:
                     return
 
 

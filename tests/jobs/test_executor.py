@@ -136,6 +136,18 @@ def test_an_executor_without_work_shuts_down(runtime):
     executor.shutdown()
 
 
+def test_an_executor_that_nobody_shuts_down_leaves_nothing(runtime):
+    executor = luspool.ScriptExecutor(runtime)
+    for _ in range(2):
+        threads, done = [], threading.Event()
+        executor.submit("main.lus", 2, source=SQUARE).add_done_callback(
+            lambda _, threads=threads, done=done: (threads.append(threading.current_thread()), done.set())
+        )
+        assert done.wait(PATIENCE)
+        threads[0].join(PATIENCE)
+        assert not threads[0].is_alive()
+
+
 def test_closing_the_runtime_ends_the_futures():
     runtime = luspool.Runtime(jobs=1)
     executor = luspool.ScriptExecutor(runtime)
