@@ -19,7 +19,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from .audience import Audience, RunResult
 from .batch.engine import Task
@@ -141,7 +141,7 @@ class Runtime:
                 f"and runs at least one job at a time, not {jobs}"
             )
         threads_of_jobs = max(1, processors // jobs) if threads is None else threads
-        self._limits = limits
+        self._limits = _checked_limits(limits)
         self._environment = dict(environment or {})
         for variable in self._environment.items():
             _check_variable(*variable)
@@ -200,7 +200,7 @@ class Runtime:
         """
         self._refuse_if_closed()
         wanted = self._wanted(script, arguments, source, pledges, allow, strict_globals=strict_globals)
-        name, rights = wanted.name, wanted.pledges
+        name, rights, stdin = wanted.name, wanted.pledges, _checked_input(stdin)
         program = self._request(wanted, Audit() if audit is not None else None).pack()
         start = wire.Start.of(self._threads, DEFAULT_SLICE_NANOSECONDS, self._limits, program, spreads=self._spreads)
         with ExitStack() as opened:
@@ -241,9 +241,10 @@ class Runtime:
         wanted = self._wanted(script, arguments, source, pledges, allow, strict_globals=strict_globals)
         own = self._limits
         if limits is not None:
+            limits = _checked_limits(limits)
             own = Limits(own.state.within(limits.state), own.tree.within(limits.tree))
         request = replace(self._request(wanted, None), is_job=True)
-        task = Task(next(self._numbers), request, own, stdin)
+        task = Task(next(self._numbers), request, own, _checked_input(stdin))
         functions = Functions(self._functions, self._function_threads)
         log = None
         if audit is not None:
@@ -263,7 +264,8 @@ class Runtime:
         *,
         strict_globals: bool,
     ) -> _Wanted:
-        name = os.fspath(script)
+        name = os.fsdecode(script)
+        _encoded(f"the name {name!r}", name)
         rights = pledge_set(tuple(pledges), tuple(allow))
         text, encoded = self._read(name, source), self._encoded(name, arguments)
         return _Wanted(name, text, encoded, rights, strict_globals, len(arguments), source is None)
@@ -285,7 +287,7 @@ class Runtime:
         if source is None:
             path = name if name != STANDARD_INPUT else f"./{name}"  # which only the command takes for that
             return read_script(path, nullcontext(), self._limits.state.source, "raise it by StateLimits(source=…)")
-        text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
+        text = _encoded(f"the source of {name}", source) if isinstance(source, str) else source
         if len(text) > SOURCE_MOST:
             raise UsageError(f"{name} has {len(text)} bytes of source; {SOURCE_MOST} is the most")
         return text
@@ -398,6 +400,28 @@ def _check_variable(name: object, value: object) -> None:
         raise UsageError(
             f"environment variable {name!r}: a name has no '=', neither has a NUL, and names are not empty"
         )
+    _encoded(f"environment variable {name!r}", name + value)
+
+
+# What is wrong with one job has to be found before the thread that runs all of them has it.
+def _encoded(what: str, text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} has half a surrogate pair, which is no character") from error
+
+
+def _checked_input(stdin: object) -> bytes:
+    if not isinstance(stdin, bytes | bytearray | memoryview):
+        raise UsageError(f"standard input is bytes, not {type(stdin).__name__}")
+    return bytes(stdin)
+
+
+def _checked_limits(limits: Limits) -> Limits:
+    for name, value in (*asdict(limits.state).items(), *asdict(limits.tree).items()):
+        if not isinstance(value, int) or not 0 <= value <= UNLIMITED:
+            raise UsageError(f"a limit of {value!r} ({name}): it is a whole number from 0 to {UNLIMITED}")
+    return limits
 
 
 def _checked(name: str, function: Function) -> Function:

@@ -512,3 +512,22 @@ def test_a_host_that_sends_more_than_its_script_may_is_ended(runtime):
     with pytest.raises(luspool.CrashedError, match="more messages than its limit on output allows"):
         job.result(PATIENCE)
     assert submit(runtime, "print(1)").result(PATIENCE).stdout == b"1\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"stdin": "text"}, "standard input is bytes, not str"),
+        ({"script": "\ud800.lus"}, r"the name '\\ud800\.lus' has half a surrogate pair"),
+        ({"source": "print('\ud800')"}, r"the source of main\.lus has half a surrogate pair"),
+        ({"limits": luspool.Limits(luspool.StateLimits(cpu=1e9))}, r"a limit of 1000000000\.0 \(cpu\)"),
+        ({"limits": luspool.Limits(tree=luspool.TreeLimits(memory=-1))}, r"a limit of -1 \(memory\)"),
+    ],
+)
+def test_what_is_wrong_with_a_job_is_told_to_who_submits_it_and_no_other_feels_it(wrong, problem):
+    with luspool.Runtime(jobs=2) as runtime:
+        other = runtime.submit("other.lus", source="worker.message(worker.peek())")
+        with pytest.raises(luspool.UsageError, match=problem):
+            runtime.submit(**{"script": "main.lus", "source": "", **wrong}).result(PATIENCE)
+        other.send("on")
+        assert other.receive(PATIENCE) == "on"

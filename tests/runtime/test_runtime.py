@@ -84,7 +84,10 @@ def test_scripts_read_the_environment_that_is_given_and_never_the_programs_own(m
         assert runtime.run("main.lus", source=source, pledges=["env=GIVEN"]).kind == "denied"
 
 
-@pytest.mark.parametrize("variable", [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "\0"), ("A", 1), (b"A", "x")])
+@pytest.mark.parametrize(
+    "variable",
+    [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "\0"), ("A", 1), (b"A", "x"), ("A", "\ud800")],
+)
 def test_what_can_be_no_variable_is_refused(variable):
     with pytest.raises(luspool.UsageError, match="environment variable"):
         luspool.Runtime(environment=dict([variable]))
@@ -102,7 +105,9 @@ def test_a_call_that_is_wrong_is_an_error(run, tmp_path):
             runtime.run("x", source="", pledges=["fs:raed"])
         with pytest.raises(luspool.UsageError, match=r"argument #2, field \.f: cannot copy a"):
             runtime.run("x", 1, {"f": print}, source="")
-    for numbers in ({"threads": 0}, {"function_threads": 0}):
+        with pytest.raises(luspool.UsageError, match="standard input is bytes, not str"):
+            runtime.run("x", source="", stdin="text")
+    for numbers in ({"threads": 0}, {"function_threads": 0}, {"limits": luspool.Limits(luspool.StateLimits(-1))}):
         with pytest.raises(luspool.UsageError):
             luspool.Runtime(**numbers)
 
