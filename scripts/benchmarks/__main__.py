@@ -9,11 +9,12 @@ from pathlib import Path
 
 import click
 import figures
+import kept
 from measure import FailedError, Result, Slope, Work, measure
 from works import GROUPS, Peers
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, FRONT_PAGE = ROOT / "docs" / "performance.md", ROOT / "README.md"
+PAGE, FRONT_PAGE, KEPT = ROOT / "docs/performance.md", ROOT / "README.md", ROOT / "docs/bench.json"
 BEGIN, END = "<!-- bench: written by scripts/bench --write -->\n", "<!-- end of bench -->\n"
 
 
@@ -37,6 +38,17 @@ def _write(page: Path, text: str) -> None:
     page.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
+def _write_pages(results: dict[str, list[Result]], taking_part: Peers) -> None:
+    """Keep these, and show all that is kept."""
+    for name, of_group in results.items():
+        kept.keep(KEPT, name, of_group)
+    shown = kept.results(KEPT, {name: make(taking_part) for name, make in GROUPS.items()})
+    _write(PAGE, figures.page(shown))
+    for name, of_group in shown.items():
+        figures.draw(name, of_group, PAGE.parent)
+    _write(FRONT_PAGE, figures.front_page(shown, PAGE.parent / "bench.png"))
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("groups", metavar="[GROUP]...", nargs=-1, type=click.Choice(list(GROUPS)))
 @click.option("--rounds", metavar="N", default=7, show_default=True, type=click.IntRange(1), help="Samples of each.")
@@ -44,7 +56,9 @@ def _write(page: Path, text: str) -> None:
 @click.option("--peer", "peers", metavar="NAME=COMMAND", multiple=True, help="One more that runs the Lus programs.")
 @click.option("--smoke", is_flag=True, help="Only see whether everything runs: the figures are worth nothing.")
 @click.option("--only", metavar="TEXT", default="", help="Only works whose name has this in it.")
-@click.option("--write", is_flag=True, help="Write tables into docs/performance.md, and pictures.")
+@click.option(
+    "--write", is_flag=True, help="Write tables into docs/performance.md, and pictures, also of what other groups had."
+)
 def main(  # noqa: PLR0913, PLR0917  the options of a command
     groups: tuple[str, ...],
     rounds: int,
@@ -95,10 +109,7 @@ def main(  # noqa: PLR0913, PLR0917  the options of a command
     else:
         click.echo(", ".join(f"{name} {version}" for name, version in figures.versions().items()))
     if write:
-        _write(PAGE, figures.page(results, rounds))
-        for name, of_group in results.items():
-            figures.draw(name, of_group, PAGE.parent)
-        _write(FRONT_PAGE, figures.front_page(results, rounds, PAGE.parent / "bench.png"))
+        _write_pages(results, taking_part)
     if any(result.failures for of_group in results.values() for result in of_group):
         raise click.ClickException("not everybody could be measured; see above")
 

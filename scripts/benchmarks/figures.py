@@ -65,9 +65,12 @@ def table(result: Result) -> list[str]:
     return lines
 
 
-def page(groups: Mapping[str, Sequence[Result]], rounds: int) -> str:
+def page(groups: Mapping[str, Sequence[Result]]) -> str:
     """For docs/performance.md: a picture and a list of what was reached for each group, in Markdown."""
-    lines = [", ".join(f"{name} {version}" for name, version in versions().items()) + f"; {rounds} rounds."]
+    lines = [
+        ", ".join(f"{name} {version}" for name, version in versions().items())
+        + f"; medians of {_rounds(groups)} rounds."
+    ]
     for name, results in groups.items():
         lines += ["", f"### {name}", "", f"![{name}](bench-{name}.svg)", ""]
         lines += ["| work | who | median (least to greatest) | to reach |", "|---|---|---|---|"]
@@ -80,7 +83,7 @@ def page(groups: Mapping[str, Sequence[Result]], rounds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def front_page(groups: Mapping[str, Sequence[Result]], rounds: int, picture: Path) -> str:
+def front_page(groups: Mapping[str, Sequence[Result]], picture: Path) -> str:
     """For README.md: draws the picture of how many times as good as its peers luspool is, and shows it."""
     compared = [
         (
@@ -95,8 +98,14 @@ def front_page(groups: Mapping[str, Sequence[Result]], rounds: int, picture: Pat
     if not compared:
         return ""
     _draw_comparison(compared, picture)
-    text = f"How many times as fast luspool is: the median of {rounds} rounds, with the least and the greatest"
+    text = f"How many times as fast luspool is: the median of {_rounds(groups)} rounds, with the least and the greatest"
     return f"![{text}](docs/{picture.name})\n\n{text}.\n"
+
+
+def _rounds(groups: Mapping[str, Sequence[Result]]) -> str:
+    """How many there were, where not all had as many: the least and the most."""
+    numbers = {len(samples) for results in groups.values() for one in results for samples in one.samples.values()}
+    return " to ".join(map(str, sorted({min(numbers), max(numbers)}))) if numbers else "no"
 
 
 def _marks(result: Result, ours: str) -> str:

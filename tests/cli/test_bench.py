@@ -52,3 +52,18 @@ def test_there_is_a_test_for_every_group():
     listed = bench("--help").stdout
     assert all(f"\n  {group} " in listed for group in GROUPS)
     assert listed.count("\n  ") - len(GROUPS) < 30
+
+
+def test_figures_of_a_group_are_kept_until_it_is_measured_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import kept  # noqa: PLC0415 - it is no part of the package
+    from measure import Result, Work  # noqa: PLC0415 - likewise
+
+    one, other = Work("one", ()), Work("other", ())
+    file = tmp_path / "bench.json"
+    kept.keep(file, "b", [Result(one, {"luspool": [1.0]}), Result(other, {"luspool": [2.0]})])
+    kept.keep(file, "a", [Result(one, {"luspool": [3.0], "peer": [4.0]})])
+    kept.keep(file, "b", [Result(one, {"luspool": [5.0]})])
+    found = kept.results(file, {"a": [one], "b": [one, other], "c": [one]})
+    samples = {group: [(each.work.name, each.samples) for each in results] for group, results in found.items()}
+    assert samples == {"a": [("one", {"luspool": [3.0], "peer": [4.0]})], "b": [("one", {"luspool": [5.0]})]}
