@@ -11,6 +11,8 @@ from .scheduler.supervisor import Hosts, Listener, SoleHost
 
 MAX_HOSTS = 64
 """Each pair of hosts shares memory and descriptors."""
+MAX_THREADS = 512
+"""Of a host. More executors than any machine of today has processors; beyond, threads only cost memory."""
 
 
 def open_hosts(

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from .hosts import MAX_HOSTS
+from .hosts import MAX_HOSTS, MAX_THREADS
 from .limit_options import limits_from
 from .options import grouped, limit_options, once, slice_option, strict_globals_option, verbosity_options
 
 if TYPE_CHECKING:  # each command imports what it needs: people wait for it
     from .run import RunOptions
-
-MAX_THREADS = 512
-"""More executors than any machine of today has processors; beyond, threads only cost memory."""
 
 
 _OPTIONS: Final[tuple[Callable[[Callable[..., int]], Callable[..., int]], ...]] = (

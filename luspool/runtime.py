@@ -27,7 +27,7 @@ from .batch.local import LocalOptions
 from .errors import ClosedError, HostFailedError, UsageError
 from .functions import Function, FunctionPool
 from .host_command import host_command, host_environment
-from .hosts import MAX_HOSTS, open_hosts
+from .hosts import MAX_HOSTS, MAX_THREADS, open_hosts
 from .jobs.core import AuditFile, Functions, JobCore
 from .jobs.crew import FUNCTIONS_GRACE_SECONDS, Crew
 from .jobs.job import Job
@@ -122,7 +122,7 @@ class Runtime:
         `environment` has the variables that scripts can read by `os.getenv`, each if its pledges allow it; by default
         there are none. This process's own environment is never read for that.
 
-        UsageError for what can't be a function or its name, or a variable, and for numbers below 1.
+        UsageError for what can't be a function or its name, or a variable, and for numbers out of bounds.
         """
         self._pid = os.getpid()
         self._functions = MappingProxyType({name: _checked(name, call) for name, call in (functions or {}).items()})
@@ -135,6 +135,8 @@ class Runtime:
         jobs = processors if jobs is None else jobs
         self._threads = max(1, processors // hosts) if threads is None else threads
         self._function_threads = function_threads
+        if self._threads > MAX_THREADS:
+            raise UsageError(f"a host has {MAX_THREADS} threads at most, not {self._threads}")
         if self._threads < 1 or function_threads < 1 or jobs < 1:
             raise UsageError(
                 f"a runtime needs at least one thread of each kind, not {self._threads}, {function_threads}, "

@@ -144,7 +144,7 @@ class JobCore:
         with self.changed:
             while (got := attempt()) is None:
                 left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                if left is not None and not left > 0:  # nor of a NaN
                     raise TimeoutError(f"{self.task.request.path}: not in {timeout:g} s; {self.waits_for()}")
                 self.changed.wait(None if left is None else min(left, threading.TIMEOUT_MAX))
         return got[0]

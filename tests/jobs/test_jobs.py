@@ -289,6 +289,8 @@ def test_a_timeout_says_what_the_job_waits_for(runtime):
     job._core.until(lambda: (1,) if job._core._mail.waits_for_mail else None, PATIENCE)
     with pytest.raises(TimeoutError, match=r"main\.lus: not in 0 s; it waits for a message \(send, send_eof\)"):
         job.result(0)
+    with pytest.raises(TimeoutError, match="not in nan s"):
+        job.receive(timeout=float("nan"))
     with pytest.raises(TimeoutError, match="it is queued"):
         submit(runtime, "").receive(0)
     job.cancel()

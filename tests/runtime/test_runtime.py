@@ -226,3 +226,8 @@ def test_a_script_that_is_too_long_is_told_in_words_of_the_interface(tmp_path):
     told = r"more than 100 bytes of source text \(raise it by StateLimits\(source=…\)\)$"
     with luspool.Runtime(limits=limits) as runtime, pytest.raises(luspool.CannotLoadError, match=told):
         runtime.run(script)
+
+
+def test_threads_have_a_bound():
+    with pytest.raises(luspool.UsageError, match="512 threads at most, not 1000000"):
+        luspool.Runtime(threads=10**6)
