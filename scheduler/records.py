@@ -44,6 +44,10 @@ def unpack(kind: type[Record], payload: bytes) -> Record:
     if at > len(payload):
         raise RecordError(f"{kind.__name__} does not fit into {len(payload)} bytes")
     values = list(layout.head.unpack_from(payload))
+    for index in layout.truths:
+        if values[index] > 1:
+            raise RecordError(f"{values[index]} is no truth value")
+        values[index] = bool(values[index])
     for index, _, value_of in layout.bodies:
         end = at + values[index]
         if end > len(payload):
@@ -93,7 +97,7 @@ def _tuple_of(body_of: _BodyOf, value_of: _ValueOf) -> tuple[_BodyOf, _ValueOf]:
 
 
 # By the text of the annotation, which is all that a module with postponed annotations has without `typing`'s help.
-_NUMBERS = {"int": "q", "bool": "?"}
+_NUMBERS = {"int": "q", "bool": "B"}
 _BODIES: dict[str, tuple[_BodyOf, _ValueOf]] = {
     "bytes": (_as_it_is, _as_it_is),
     "str": (_encoded, _decoded),
@@ -103,9 +107,11 @@ _BODIES: dict[str, tuple[_BodyOf, _ValueOf]] = {
 
 
 class _Layout(NamedTuple):
-    """Of the records of one class. In `head` the fields with a body, which `bodies` numbers, have its length."""
+    """Of the records of one class. In `head` the fields with a body, which `bodies` numbers, have its length; `truths`
+    numbers those that are a `bool`."""
 
     head: struct.Struct
+    truths: tuple[int, ...]
     bodies: tuple[tuple[int, _BodyOf, _ValueOf], ...]
 
 
@@ -117,7 +123,8 @@ def _layout(kind: type[Struct]) -> _Layout:
     if layout is None:
         types = [kind.__annotations__[name] for name in kind.__struct_fields__]
         head = struct.Struct(">" + "".join(_NUMBERS.get(each, "I") for each in types))
+        truths = tuple(index for index, each in enumerate(types) if each == "bool")
         bodies = tuple((index, *_BODIES[each]) for index, each in enumerate(types) if each not in _NUMBERS)
         # Two threads may do this at once, with the same result.
-        layout = _LAYOUTS[kind] = _Layout(head, bodies)
+        layout = _LAYOUTS[kind] = _Layout(head, truths, bodies)
     return layout
