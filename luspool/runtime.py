@@ -267,7 +267,7 @@ class Runtime:
         strict_globals: bool,
     ) -> _Wanted:
         name = os.fsdecode(script)
-        _encoded(f"the name {name!r}", name)
+        _utf8(f"the name {name!r}", name)
         rights = pledge_set(tuple(pledges), tuple(allow))
         text, encoded = self._read(name, source), self._encoded(name, arguments)
         return _Wanted(name, text, encoded, rights, strict_globals, len(arguments), source is None)
@@ -289,7 +289,7 @@ class Runtime:
         if source is None:
             path = name if name != STANDARD_INPUT else f"./{name}"  # which only the command takes for that
             return read_script(path, nullcontext(), self._limits.state.source, "raise it by StateLimits(source=…)")
-        text = _encoded(f"the source of {name}", source) if isinstance(source, str) else source
+        text = _utf8(f"the source of {name}", source) if isinstance(source, str) else source
         if len(text) > SOURCE_MOST:
             raise UsageError(f"{name} has {len(text)} bytes of source; {SOURCE_MOST} is the most")
         return text
@@ -402,11 +402,11 @@ def _check_variable(name: object, value: object) -> None:
         raise UsageError(
             f"environment variable {name!r}: a name has no '=', neither has a NUL, and names are not empty"
         )
-    _encoded(f"environment variable {name!r}", name + value)
+    _utf8(f"environment variable {name!r}", name + value)
 
 
 # What is wrong with one job has to be found before the thread that runs all of them has it.
-def _encoded(what: str, text: str) -> bytes:
+def _utf8(what: str, text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:

@@ -13,6 +13,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
+from ..hosts import MAX_THREADS
 from ..options import grouped, limit_options, once, reader, slice_option, strict_globals_option, verbosity_options
 from ..scheduler.units import parse_duration, parse_size
 from .course import HaltPolicy, RetryPolicy
@@ -116,7 +117,9 @@ _engine = grouped(
     click.option(
         "-j", "--jobs", type=click.IntRange(1, 100_000), metavar="N", help="Items at a time; as many as processors."
     ),
-    click.option("--threads", type=click.IntRange(1, 512), default=1, metavar="N", help="Threads for each item. [1]"),
+    click.option(
+        "--threads", type=click.IntRange(1, MAX_THREADS), default=1, metavar="N", help="Threads for each item. [1]"
+    ),
     slice_option("As of `luspool run`."),
     click.option("--isolate", is_flag=True, help="Give each item a process of its own."),
     click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where items run. [local]"),

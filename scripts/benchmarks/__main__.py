@@ -44,8 +44,8 @@ def _write_pages(results: dict[str, list[Result]], taking_part: Peers) -> None:
         kept.keep(KEPT, name, of_group)
     shown = kept.results(KEPT, {name: make(taking_part) for name, make in GROUPS.items()})
     _write(PAGE, figures.page(shown))
-    for name, of_group in shown.items():
-        figures.draw(name, of_group, PAGE.parent)
+    for name in results:  # the others have their pictures
+        figures.draw(name, shown[name], PAGE.parent)
     _write(FRONT_PAGE, figures.front_page(shown, PAGE.parent / "bench.png"))
 
 
