@@ -155,13 +155,17 @@ end
 -- Nothing of the script's refers to the born globals and library files; dropped, they can't be of use to anybody who
 -- gets at them, and they take no room. The table of what is loaded gets the script's own libraries instead: in it Lua looks
 -- for the name of a function that C has called, such as `string.byte` in `pcall(string.byte)`, to say it in an error.
+local GLOBALS <const> = 2 -- their place in the registry
 local registry = debug.getregistry()
-raw.loaded = registry._LOADED
-registry._IO_input, registry._IO_output, registry._PRELOAD = nil
-for name in next, raw.loaded do raw.loaded[name] = environment[name] end
-for _, name in next, { "fs", "host", "vector", "worker" } do raw.loaded[name] = environment[name] end
+local loaded = registry._LOADED
+for _, name in next, { "stdin", "stdout", "stderr" } do debug.setmetatable(io[name], nil) end -- no finaliser comes then
+registry._IO_input, registry._IO_output, registry._PRELOAD, registry["FILE*"] = nil
+for name in next, loaded do loaded[name] = environment[name] end
+for _, name in next, { "fs", "host", "vector", "worker" } do loaded[name] = environment[name] end
 for name in next, born do born[name] = nil end
-registry, core = nil
+registry[GLOBALS] = {}
+parts.loaded = loaded
+registry, loaded, born, core = nil
 
 --- Makes the state ready to run `main`, the script's compiled chunk, with the arguments in `payload` (nil: none). Gives
 --- what the host's stepper knows the state by.

@@ -2,7 +2,7 @@
 -- with these alone: a script may change each table and global that it can see, and what it changes is its own affair.
 local string, table, math, coroutine, debug, utf8, os = string, table, math, coroutine, debug, utf8, os
 
--- With what other parts add, 64 names at most: a larger table takes 2.5 KB more in every state.
+-- With what other parts add, 64 names at most: a larger table takes 1.5 KB more in every state.
 return {
   assert = assert, collectgarbage = collectgarbage, error = error, getmetatable = debug.getmetatable, load = load,
   next = next, pcall = pcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,

@@ -1,5 +1,5 @@
 -- What the parts of the library share: values of a private kind, checks of arguments, and host calls that can fail.
-local raw, door, coroutines = ...
+local raw, door, coroutines, _, parts = ...
 local error, type, position, getinfo = raw.error, raw.type, coroutines.position, raw.getinfo
 local type_names, sealed, public_type = raw.type_names, raw.sealed, raw.public_type
 local math_tointeger, tonumber, select = raw.math_tointeger, raw.tonumber, raw.select
@@ -16,8 +16,8 @@ local behind_global = {}
 
 --- The name by which Lua's messages call a function that was called by C: where the script's libraries have it.
 local function qualified(func, name)
-  for library, functions in next, raw.loaded do
-    if functions ~= raw.loaded._G and rawequal(rawget(functions, name), func) then return library .. "." .. name end
+  for library, functions in next, parts.loaded do
+    if functions ~= parts.loaded._G and rawequal(rawget(functions, name), func) then return library .. "." .. name end
   end
   return name
 end

@@ -148,3 +148,10 @@ def test_what_states_held_goes_back_to_the_system_also_from_between_those_that_s
         if number % 50 != 49:
             script.state.close()
     assert psutil.Process().memory_info().rss < most - (40 << 20)
+
+
+def test_a_waiting_worker_holds_what_it_needs_and_no_more(lus):
+    """What each of 100,000 has; a table of the library that doubles for one more name is seen here."""
+    script = lus("while true do worker.message(worker.peek() * 2) end", is_worker=True)
+    assert isinstance(script.step(), Waiting)
+    assert script.state.memory() <= (47 << 10 if mechanism().name == "signal" else 51 << 10)
