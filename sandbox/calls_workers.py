@@ -35,10 +35,13 @@ def _message(door: Door, payload: bytes) -> int | None:
     return room
 
 
+_INBOX_HAS_MAIL: Final = InboxHasMail()
+
+
 def _peek(door: Door) -> bytes | None:
     payload = door.port.peek()
     if payload is None:
-        door.condition = InboxHasMail()
+        door.condition = _INBOX_HAS_MAIL
     return payload
 
 

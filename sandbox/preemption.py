@@ -39,10 +39,11 @@ class StepEnd(IntEnum):
 class Stepper(Protocol):
     """Runs one started state. One thread at a time, but for `stop`; after a step that ended the state, only `close`."""
 
-    def step(self, nanoseconds: int, wanted: bytearray, /) -> int:
+    def step(self, nanoseconds: int, wanted: bytearray, mail: bytes | None = None, /) -> int:
         """Run until something of `StepEnd` is the case; with 0 nanoseconds, without ever being PREEMPTED.
 
         A slice that is over ends only once `wanted[0]` is not 0. `wanted` is read without a lock and keeps its size.
+        `mail` is one message of whoever was `awaited`, all that there was of it; None: the state is to ask.
         """
 
     def stop(self) -> None:
@@ -51,6 +52,10 @@ class Stepper(Protocol):
     def step_back(self) -> None:
         """Give the thread of the step that goes on a low priority, for good, within some milliseconds. From any thread;
         nothing where no step goes on."""
+
+    @property
+    def awaited(self) -> StateId | None:
+        """Whose mail a WAITING step has ended to wait for (the parent's: 0), where it has said so."""
 
     @property
     def has_gathered(self) -> bool:

@@ -215,7 +215,8 @@ class CountingStepper:
         if self._limit and isinstance(size, float) and self.used + size > self._limit:
             self.collect()
 
-    def step(self, nanoseconds: int, wanted: bytearray, /) -> int:
+    def step(self, nanoseconds: int, wanted: bytearray, mail: bytes | None = None, /) -> int:
+        del mail  # none is brought: no step says what it waits for
         if self._end or not self.has_room():
             return self._end
         self._wanted = wanted
@@ -249,6 +250,8 @@ class CountingStepper:
     def used(self) -> int:
         return 0 if self._runtime is None else int(self._runtime.get_memory_used(total=True))
 
+    awaited = None
+    """The state asks its host, who notes what it waits for."""
     has_gathered = False
     """Each message goes by itself."""
 

@@ -15,7 +15,18 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from ..scheduler.limits import Excess
-from ..scheduler.protocol import Ended, Failure, Port, Preempted, Slice, StepResult, Waiting
+from ..scheduler.protocol import (
+    ChildrenHaveMail,
+    Ended,
+    Failure,
+    InboxHasMail,
+    Port,
+    Preempted,
+    Slice,
+    StateId,
+    StepResult,
+    Waiting,
+)
 from ..scheduler.units import UNLIMITED
 from . import codec
 from .calls import decode, encode
@@ -28,6 +39,7 @@ from .sources import SourceLog
 from .syntax import Stop, SyntaxFault, TranslationStoppedError
 
 _PREEMPTED: Final = Preempted()
+_WAITING_FOR_PARENT: Final = Waiting(InboxHasMail(), takes=True)
 _WAITING_END, _PREEMPTED_END = (
     StepEnd.WAITING,
     StepEnd.PREEMPTED,
@@ -57,6 +69,7 @@ class State:
     """A `Runnable` (see the scheduler's protocol). One thread at a time; which one may change between steps."""
 
     __slots__ = (
+        "_awaited",
         "_chunk",
         "_door",
         "_free",
@@ -65,6 +78,7 @@ class State:
         "_shared",
         "_stepper",
         "_waiting_at",
+        "_waiting_for",
         "_waits",
         "_worker",
     )
@@ -77,6 +91,10 @@ class State:
         self._runtime: Any = None
         self._stepper: Stepper | None = None
         self._waits = False
+        self._awaited: StateId | None = None
+        """Whose mail (the parent's: 0) is to be brought to the next step, if there is any."""
+        self._waiting_for: Waiting | None = None
+        """The last wait for a child's mail; most are for the same as before."""
         self._waiting_at: Any = None
         self._free: Any = None
         self._chunk: Chunk | None = None  # its bytecode is used in place: it must live as long as the runtime
@@ -91,9 +109,11 @@ class State:
             self._door.stepper = started
             if self._door.stop.requested:  # `stop` may have come before there was anything to stop
                 started.stop()
-        end = self._stepper.step(time.nanoseconds, time.wanted)
+        door, awaited = self._door, self._awaited
+        mail = None if awaited is None else door.port.brought(awaited or None)
+        end = self._stepper.step(time.nanoseconds, time.wanted, mail)
         self._waits = end == _WAITING_END
-        door = self._door
+        self._awaited = None
         if self._stepper.has_gathered:
             door.send_gathered()
         if end == _PREEMPTED_END and door.outcome is None and door.fault is None:
@@ -105,9 +125,21 @@ class State:
             return Ended(self._failure("internal", "internal error of luspool in a host call", door.fault))
         if door.outcome is not None:
             return Ended(door.outcome)
-        if end == _WAITING_END and door.condition is not None:
-            return Waiting(door.condition)
+        if end == _WAITING_END:
+            self._awaited = self._stepper.awaited
+            if self._awaited is not None:
+                return self._waiting_for_mail(self._awaited)
+            if door.condition is not None:
+                return Waiting(door.condition)
         return Ended(self._ended_by(end))
+
+    def _waiting_for_mail(self, sender: StateId) -> Waiting:
+        if sender == 0:
+            return _WAITING_FOR_PARENT
+        waiting = self._waiting_for
+        if waiting is None or waiting.condition != ChildrenHaveMail((sender,)):
+            waiting = self._waiting_for = Waiting(ChildrenHaveMail((sender,)), takes=True)
+        return waiting
 
     def script(self) -> str:
         return self._program.path

@@ -132,8 +132,11 @@ class Window:
         """The sender goes on: the next time it waits it asks anew."""
         self._asked = False
 
+    holds_one = False
+    """Nothing lies here."""
+
     def take(self) -> None:
-        """Nothing lies here."""
+        """As of an empty `Mailbox`."""
 
     def clear(self) -> None:
         """Nobody waits for what was sent any more."""

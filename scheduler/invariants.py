@@ -129,6 +129,10 @@ def _validate_record(machine: Machine, state: State) -> None:
             _hold(child.parent is state, "a living child that can be named knows its parent")
     _hold(state.depth <= state.tree.limits.depth, "no state is deeper than is allowed")
     _hold(state.excess is None or state.phase is Phase.RUNNING, "only a running state's end is put off")
+    _hold(state.takes is None or state.phase is not Phase.RUNNING, "a running state asks for its mail itself")
+    _hold(
+        state.brought is None or state.phase in (Phase.RUNNING, Phase.ENDED), "mail is taken for those whose turn it is"
+    )
     if state.phase is Phase.ENDED:
         _hold(not state.heap, "an ended state's heap does not count")
         _hold(not state.children and not state.inbox.used, "an ended state keeps nothing but what it left")

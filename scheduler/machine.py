@@ -14,6 +14,9 @@ The rules (Acquis 11, Message passing and Error handling, made exact):
   for as many slices as there are others who compute; but every other turn belongs to the latter: nobody starves.
 - A state is woken when its condition comes true, not before. `stepped` checks the condition when a wait is
   registered, so a wake-up cannot fall between a refused call and the wait.
+- A message is taken when its receiver asks for it. If the receiver has said before that it will ask first thing, that
+  is when its turn comes (`take_ready`): it is RUNNING then, and if it is cancelled afterwards, the message is lost as
+  one is that it has asked for.
 - A parent's end does not end its children. A child whose parent is gone drains its inbox, and ends quietly when it
   waits for more; what it sends is dropped.
 - A failure that nobody can receive any more is reported, exactly once.
@@ -254,8 +257,24 @@ class Machine:
             if state.phase is _READY:
                 state.phase = _RUNNING
                 self.run_queue_is_due = is_woken
+                if state.takes is not None:
+                    self._bring(state, state.takes)
                 return state
         return None
+
+    def _bring(self, state: State, condition: Condition) -> None:
+        """`state`, RUNNING, has waited and would now ask for one message: take it, if it is all that there is yet.
+
+        Of a child that has ended its end is to be heard too: that `state` asks for itself, without one more wait.
+        """
+        state.takes = None
+        if type(condition) is InboxHasMail:
+            if state.inbox.holds_one:
+                state.brought = self.peek(state)
+        elif type(condition) is ChildrenHaveMail:
+            child = state.children.get(condition.children[0])
+            if child is not None and child.phase is not _ENDED and child.outbox.holds_one:
+                state.brought = self._take_from(state, child)
 
     def stepped(self, state: State, result: StepResult, cpu: int = 0, heap: int = 0) -> None:
         """The step of `state` has returned: it took `cpu` nanoseconds, and the state now holds `heap` bytes.
@@ -277,6 +296,8 @@ class Machine:
             except NotAChildError:
                 state.phase = _RUNNING
                 raise
+            if result.takes and state.phase is _WAITING:
+                state.takes = result.condition
         elif isinstance(result, Preempted):
             self.run_queue.append(state)
         else:

@@ -44,6 +44,11 @@ class Mailbox:
         """How large a payload it would take now, at most; 0: none, or an empty one."""
         return max(0, self.capacity - self.used - MESSAGE_OVERHEAD)
 
+    @property
+    def holds_one(self) -> bool:
+        """Whether exactly one payload is queued."""
+        return self._first is not None and self._rest is None
+
     def put(self, payload: bytes) -> bool:
         """Queue `payload`; False, and nothing changed, when it does not fit."""
         if not self.used:

@@ -77,6 +77,11 @@ class StatePort:
                 self._dispatcher.wake(in_step=True)
         return payload
 
+    def brought(self, child: StateId | None) -> bytes | None:
+        del child
+        payload, self._state.brought = self._state.brought, None
+        return payload
+
     def is_running(self, child: StateId) -> bool:
         with self._lock:
             return self._machine.is_running(self._state, child)

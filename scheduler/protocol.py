@@ -3,9 +3,10 @@
 The scheduler knows a state only as a `Runnable`: something with a `step` that runs until it ends, waits or has
 used up its slice. A state knows the scheduler only as a `Port`: calls that never block. Whatever cannot be done
 at once is refused by the port; the state then leaves `step` with a `Waiting` that names the *condition* it waits
-for, and when it is resumed it asks again. Nothing is ever handed to a state by resuming it, which has two
+for, and when it is resumed it asks again. Nothing is ever handed to a state by waking it, which has two
 consequences: there is no wake-up to lose (the condition is checked, under the scheduler's lock, when the wait is
-registered), and a state whose heap is full can be resumed safely.
+registered), and a state whose heap is full can be resumed safely. One that waits for a message may have its question
+answered when its turn has come (`Waiting.takes`), as though it had asked first thing in its step.
 
 Everything here is plain data and protocols: no Lua, no thread, no process.
 """
@@ -120,6 +121,9 @@ class Waiting(Struct, frozen=True):
     """The state can't go on until `condition` is true."""
 
     condition: Condition
+    takes: bool = False
+    """What it will ask for first is one message, of its parent or of the one child that it waits for: that may be
+    taken for it when its turn has come (see `Port.brought`)."""
 
 
 class Preempted(Struct, frozen=True):
@@ -286,6 +290,13 @@ class Port(Protocol):
 
     def peek(self) -> bytes | None:
         """Take the next message from the parent; None when the inbox is empty (wait for `InboxHasMail`)."""
+
+    def brought(self, child: StateId | None) -> bytes | None:
+        """What was taken for the state at the beginning of this step, once: a message of this child, or of the parent.
+
+        The last step ended with a `Waiting` that `takes`, for that one's mail. Where something was taken, nothing else
+        lay there. None does not say that nothing is there: ask.
+        """
 
     def is_running(self, child: StateId) -> bool:
         """False once the child has ended, whatever it left in its outbox."""

@@ -71,9 +71,20 @@ class TracedPort(StatePort):
     def peek(self) -> bytes | None:
         payload = super().peek()
         if payload is not None:
-            self._heard_parent += 1
-            self._note(Kind.HEARD_PARENT, time.monotonic_ns(), self._state.id, self._heard_parent)
+            self._note_of_parent()
         return payload
+
+    def brought(self, child: StateId | None) -> bytes | None:
+        payload = super().brought(child)
+        if payload is not None and child is not None:
+            self._note(Kind.HEARD_CHILD, time.monotonic_ns(), child, self._count(self._heard_children, child))
+        elif payload is not None:
+            self._note_of_parent()
+        return payload
+
+    def _note_of_parent(self) -> None:
+        self._heard_parent += 1
+        self._note(Kind.HEARD_PARENT, time.monotonic_ns(), self._state.id, self._heard_parent)
 
     def _note(self, kind: Kind, at: int, child: StateId, number: int = 0) -> None:
         trace = self._trace

@@ -33,6 +33,7 @@ class State:
         "ancestor",
         "awaited",
         "awaited_alive",
+        "brought",
         "children",
         "condition",
         "cpu",
@@ -53,6 +54,7 @@ class State:
         "spec",
         "stop_asked_at",
         "stop_cpu",
+        "takes",
         "tree",
     )
 
@@ -96,6 +98,10 @@ class State:
         self.phase = Phase.READY
         self.condition: Condition | None = None
         """What a WAITING state waits for; None in every other phase."""
+        self.takes: Condition | None = None
+        """The last condition it waited for, if its mail may be taken for it when its turn comes."""
+        self.brought: bytes | None = None
+        """What was taken for the step that is about to begin; its port call, without a lock, takes it from here."""
         self.awaited_alive = 0
         """While waiting for children: how many of those named live."""
         self.awaited: Condition | None = None

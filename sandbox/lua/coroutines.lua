@@ -34,6 +34,21 @@ local function wait(level)
   if not suspend() then error(CANNOT_WAIT, level + 1) end
 end
 
+--- Waits for mail of `from`: a child's number, or 0 for the parent. If the host was not `asked` for it before, waits only
+--- where it is known that there is none. Gives what came, or nil: ask.
+local function await(from, asked, level)
+  waiter = running()
+  local mail = native.await(from, asked)
+  if mail == false then error(CANNOT_WAIT, level + 1) end
+  return mail
+end
+
+if not native then
+  function await(_, asked, level)
+    if asked then wait(level + 1) end
+  end
+end
+
 --- Whether `co`, which has given no value, was suspended by the host's hook.
 local function preempted(co)
   return status(co) == "suspended" and getinfo(co, 0, "S").what ~= "C"
@@ -72,7 +87,7 @@ local function position(co)
 end
 
 return {
-  wait = wait, suspend = suspend, position = position, suspension = suspension, REFUSED = REFUSED, native = native,
+  wait = wait, await = await, suspend = suspend, position = position, suspension = suspension, REFUSED = REFUSED, native = native,
 
   --- Ends the state at once: does not come back. (Without the native module, portable.lua sets it.)
   leave = native and native.leave,

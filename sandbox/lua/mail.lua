@@ -1,7 +1,7 @@
 -- A worker's side of its two mailboxes. Apart from worker.lua because almost every worker uses it, and many nothing else.
 local raw, door, coroutines, parts, is_worker = ...
 local select, error, byte, unpack = raw.select, raw.error, raw.string_byte, raw.string_unpack
-local wait, codec = coroutines.wait, parts.codec
+local wait, await, codec = coroutines.wait, coroutines.await, parts.codec
 -- post(to, payload, room): true where it was gathered, to go out together with others; nil where those have to go out
 -- first (native/bundle.c).
 local post = coroutines.native and coroutines.native.post or function() return false end
@@ -57,15 +57,14 @@ end
 function mail.peek()
   only_in_worker("peek")
   if begun then return next_of_begun() end
-  while true do
-    local payload = door(PEEK)
-    if payload then
-      if byte(payload) ~= BUNDLE then return (codec.decode(payload)) end
-      begun, at = payload, FIRST
-      return next_of_begun()
-    end
-    wait(2)
-  end
+  local payload, asked
+  repeat
+    payload = await(0, asked, 2) or door(PEEK)
+    asked = true
+  until payload
+  if byte(payload) ~= BUNDLE then return (codec.decode(payload)) end
+  begun, at = payload, FIRST
+  return next_of_begun()
 end
 
 return mail

@@ -6,7 +6,7 @@ local support = parts.support
 local select, setmetatable, error = raw.select, raw.setmetatable, raw.error
 local table_unpack, type, next, math_type = raw.table_unpack, raw.type, raw.next, raw.math_type
 local bad_argument, check_string = support.bad_argument, support.check_string
-local wait, position = coroutines.wait, coroutines.position
+local wait, await, position = coroutines.wait, coroutines.await, coroutines.position
 local codec = parts.codec
 local encode, encode_one, decode = codec.encode, codec.encode_one, codec.decode
 local byte, sub, pack, unpack = raw.string_byte, raw.string_sub, raw.string_pack, raw.string_unpack
@@ -158,13 +158,14 @@ end
 
 local function receive_one(id)
   if begun[id] then return next_of_begun(id) end
-  while true do
-    local item = door(RECEIVE, id)
-    if item == true then return nil end        -- dead and empty
-    if item == 1 then rethrow() end
-    if item then return opened(id, item) end
-    wait(3)
-  end
+  local item, asked
+  repeat
+    item = await(id, asked, 3) or door(RECEIVE, id)
+    asked = true
+  until item
+  if item == true then return nil end -- dead and empty
+  if item == 1 then rethrow() end
+  return opened(id, item)
 end
 
 --- Asks the host for what these workers have ready. False where there is nothing, and may be later.

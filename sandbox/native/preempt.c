@@ -84,6 +84,10 @@ struct state {
     void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
     size_t refused_size;    /* there is none */
     struct bundle bundle;   /* messages that go out together, by the end of the step at the latest */
+    long long awaited;      /* whose mail the last step has ended to wait for: 0, a child's number, or NOBODY */
+    long long drained;      /* who had sent no more than `mail` when this step began, or NOBODY */
+    const char *mail;       /* what was brought to this step, until it is taken; NULL: nothing */
+    size_t mail_size;
 };
 
 /* One thread that steps states. */
@@ -433,6 +437,33 @@ static int co_suspend(lua_State *L) {
     return lua_yieldk(L, 0, 0, suspend_more);
 }
 
+static int await_more(lua_State *L, int status, lua_KContext unused) {
+    struct state *st = self->state;
+    const char *mail = st->mail;
+    (void)status, (void)unused;
+    st->mail = NULL;
+    if (mail == NULL) lua_pushnil(L);
+    else lua_pushlstring(L, mail, st->mail_size);
+    return 1;
+}
+
+/* await(from, asked): leaves the step, WAITING for mail of the parent (0) or of a child, if the host was asked and had none, or
+** if it is known that there was none when this step began. Gives what was brought when the state runs on, nil: it is to
+** ask. False where it has asked, and Lua can't suspend what is running. */
+static int co_await(lua_State *L) {
+    struct thread *me = stepping(L);
+    long long from = lua_tointegerx(L, 1, NULL);
+    int asked = lua_toboolean(L, 2);
+    if (me->blocked || !lua_isyieldable(L) || (!asked && from != me->state->drained)) {
+        if (asked) lua_pushboolean(L, 0);
+        else lua_pushnil(L);
+        return 1;
+    }
+    me->state->awaited = from;
+    me->suspension = WAITING;
+    return lua_yieldk(L, 0, 0, await_more);
+}
+
 /* post(to, message, room): true where the message to the parent (0) or a child was taken, to go out together with others
 ** for which there is this much room. If not, it is for the caller to send it: false; nil where others have to be sent
 ** before it. A state whose slices never end gathers nothing, nor does one that can't be suspended here: nobody could say
@@ -539,13 +570,13 @@ int make_room(lua_State *L, double size) {
 __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
-        {"leave", co_leave}, {"post", co_post},
+        {"leave", co_leave}, {"post", co_post}, {"await", co_await},
     };
     void *unused;
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
     struct state *st = calloc(1, sizeof *st);
     if (st == NULL) return luaL_error(L, "not enough memory");
-    lua_createtable(L, 0, 14);
+    lua_createtable(L, 0, 15);
     st->home = L;
     st->limit = st->alarm = SIZE_MAX;
     st->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
@@ -699,9 +730,19 @@ static void stepper_dealloc(Stepper *me) {
     Py_TYPE(me)->tp_free((PyObject *)me);
 }
 
+/* Lays out for a step what has come for it, which its caller keeps alive. */
+static void bring(struct state *st, PyObject *mail) {
+    int is_there = mail != Py_None;
+    st->mail = is_there ? PyBytes_AS_STRING(mail) : NULL;
+    st->mail_size = is_there ? (size_t)PyBytes_GET_SIZE(mail) : 0;
+    st->drained = is_there ? st->awaited : NOBODY;
+    st->awaited = NOBODY;
+}
+
 static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t count) {
-    if (count != 2 || !PyByteArray_Check(args[1]) || PyByteArray_GET_SIZE(args[1]) < 1)
-        return PyErr_Format(PyExc_TypeError, "step(nanoseconds, wanted: bytearray of one byte or more)");
+    if (count < 2 || count > 3 || !PyByteArray_Check(args[1]) || PyByteArray_GET_SIZE(args[1]) < 1 ||
+        (count == 3 && args[2] != Py_None && !PyBytes_Check(args[2])))
+        return PyErr_Format(PyExc_TypeError, "step(nanoseconds, wanted: bytearray of one byte or more, mail: bytes | None)");
     nanoseconds slice = PyLong_AsLongLong(args[0]);
     if (slice == -1 && PyErr_Occurred()) return NULL;
     if (me->state == NULL || me->state->main == NULL)
@@ -714,12 +755,14 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
     enum outcome outcome;
     me->stepped = 1;
     me->state->steps_back = 0;  /* it was meant for the thread of another step */
+    bring(me->state, count == 3 ? args[2] : Py_None);
     Py_INCREF(me->runtime);
     PyObject *runtime = me->runtime;
     Py_BEGIN_ALLOW_THREADS
     outcome = step(thread, me->state, slice, PyByteArray_AS_STRING(args[1]));
     Py_END_ALLOW_THREADS
     me->stepped = 0;
+    if (me->state != NULL) me->state->mail = NULL;
     Py_CLEAR(me->position);
     if (thread->position_length) {
         me->position = PyBytes_FromStringAndSize(thread->position, (Py_ssize_t)thread->position_length);
@@ -764,6 +807,12 @@ static PyObject *stepper_where(Stepper *me, PyObject *unused) {
     return me->position != NULL ? Py_NewRef(me->position) : PyBytes_FromString("");
 }
 
+static PyObject *stepper_awaited(Stepper *me, void *unused) {
+    (void)unused;
+    if (me->state == NULL || me->state->awaited == NOBODY) Py_RETURN_NONE;
+    return PyLong_FromLongLong(me->state->awaited);
+}
+
 static PyObject *stepper_used(Stepper *me, void *unused) {
     (void)unused;
     return PyLong_FromSize_t(me->state ? me->state->used : 0);
@@ -786,6 +835,7 @@ static PyObject *stepper_has_gathered(Stepper *me, void *unused) {
 }
 
 static PyGetSetDef stepper_attributes[] = {
+    {"awaited", (getter)stepper_awaited, NULL, NULL, NULL},
     {"has_gathered", (getter)stepper_has_gathered, NULL, NULL, NULL},
     {"used", (getter)stepper_used, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

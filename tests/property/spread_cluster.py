@@ -129,6 +129,7 @@ class Cluster(Laws):
         super().__init__()
         self.numbers = count(1)
         self.host_numbers = count(1)
+        self.takes = {}  # state: for what mail it waits that may be taken for it
         limits = TreeLimits(
             mailbox=messages * MESSAGE,
             depth=pick.one([2, 5, UNLIMITED]),
@@ -251,6 +252,13 @@ class Cluster(Laws):
                 self.begun[state.id] = host.number
             state.runnable = object()
         host.running.append(state)
+        payload, state.brought = state.brought, None
+        if payload is not None:
+            condition = self.takes[state.id]
+            channels, name = (
+                (self.inboxes, state.id) if condition == InboxHasMail() else (self.outboxes, condition.children[0])
+            )
+            channels[name].taken.append(payload)
         self.collect(host)
 
     def payload(self, pick):
@@ -316,7 +324,12 @@ class Cluster(Laws):
 
     def wait_mostly(self, pick, host, state, condition):
         if pick.number(0, 3) > (2 if state.id == self.root else 0):  # a root that waits has little to do
-            self.stepped(host, state, Waiting(condition))
+            takes = condition == InboxHasMail() or (
+                isinstance(condition, ChildrenHaveMail) and len(condition.children) == 1
+            )
+            if takes:
+                self.takes[state.id] = condition
+            self.stepped(host, state, Waiting(condition, takes=takes))
 
     def wait(self, pick, host, state):
         children = self.some_children(pick, state)

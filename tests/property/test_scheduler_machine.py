@@ -87,6 +87,7 @@ class AnyEvents(RuleBasedStateMachine):
         self.named = {}  # state: the ids of the children it has created and not released
         self.listener = {}  # state: who may receive from it, for as long as it keeps the handle
         self.running = []
+        self.takes = {}  # state: for what mail it waits that may be taken for it
         self.heard, self.closed = Counter(), Counter()
         self.over = Counter()
         self.deadlocks = set()
@@ -120,8 +121,20 @@ class AnyEvents(RuleBasedStateMachine):
     @precondition(lambda self: len(self.running) < 4)
     def run(self):
         state = self.machine.take_ready()
-        if state is not None:
-            self.running.append(state)
+        if state is None:
+            return
+        self.running.append(state)
+        condition = self.takes.pop(state.id, None)
+        payload, state.brought = state.brought, None
+        if payload is None:
+            return
+        if isinstance(condition, InboxHasMail):
+            channel, mailbox = self.inboxes[state.id], state.inbox
+        else:
+            (child,) = condition.children
+            channel, mailbox = self.outboxes[child], self.records[child].outbox
+        channel.taken.append(payload)
+        assert not mailbox.used
 
     def one(self, data):
         return data.draw(st.sampled_from(self.running))
@@ -198,7 +211,7 @@ class AnyEvents(RuleBasedStateMachine):
                 failed = self.outboxes[self.machine.whose[failure.message]]
                 assert failed.taken == failed.sent
             case None if patient:
-                self.stepped(state, Waiting(ChildrenHaveMail(tuple(children))))
+                self.wait_for_mail(state, ChildrenHaveMail(tuple(children)), takes=patient > 1 and len(children) == 1)
 
     @rule(data=st.data(), patient=st.integers(0, 3))
     @precondition(lambda self: self.running)
@@ -208,7 +221,12 @@ class AnyEvents(RuleBasedStateMachine):
         if payload is not None:
             self.inboxes[state.id].taken.append(payload)
         elif patient:
-            self.stepped(state, Waiting(InboxHasMail()))
+            self.wait_for_mail(state, InboxHasMail(), takes=patient > 1)
+
+    def wait_for_mail(self, state, condition, *, takes):
+        if takes:
+            self.takes[state.id] = condition
+        self.stepped(state, Waiting(condition, takes))
 
     def hear(self, failure):
         if failure.message in self.machine.failures:  # otherwise it is that of a tree whose root has gone

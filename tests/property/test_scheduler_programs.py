@@ -136,7 +136,10 @@ class Run:
             simple = self.model.states[state.id]
             if state.id in self.refused:
                 simple.condition, real = self.refused.pop(state.id)
-                self.leave(state, Waiting(real))
+                takes = simple.condition[0] == "peek" or (
+                    simple.condition[0] == "receive" and len(simple.condition[1]) == 1
+                )
+                self.leave(state, Waiting(real, takes=takes and self.choose(2) == 1))
             elif simple.pc == len(simple.script):
                 self.end(state, Returned())
             else:
@@ -149,8 +152,24 @@ class Run:
             state = self.machine.take_ready()
             if state is not None:
                 self.running[state.id] = state
-                self.model.states[state.id].condition = None
+                self.begin(self.model.states[state.id], state)
         return self.running[sorted(self.running)[self.choose(len(self.running))]]
+
+    def begin(self, simple, state):
+        """What was brought is what the state would have got, had it asked now: all that there is."""
+        match simple.condition:
+            case ("peek",):
+                queue = simple.inbox
+            case ("receive", (kid,)):
+                queue = self.model.states[kid].outbox
+            case _:
+                queue = []
+        simple.condition = None
+        payload, state.brought = state.brought, None
+        if payload is not None:
+            assert queue == [payload]
+            queue.clear()
+            simple.pc += 1
 
     def act(self, state, simple, operation):
         kids = simple.children

@@ -32,6 +32,7 @@ class FakePort:
         self.outbox_full = False
         self.full = set()  # children whose inbox is full
         self.sent = []
+        self.brings = False  # whether what a state waits for is taken for it, as the machine does
         self.room = 0  # that is told to who has sent: so nothing is gathered unless a test sets it
         self.children = {}
         self.items = {}  # child -> deque of payloads and failures
@@ -89,6 +90,11 @@ class FakePort:
 
     def peek(self):
         return self.inbox.popleft() if self.inbox else None
+
+    def brought(self, child):
+        queue = self.inbox if child is None else self.items[child]
+        is_one = self.brings and len(queue) == 1 and isinstance(queue[0], bytes)
+        return queue.popleft() if is_one else None
 
     def is_running(self, child):
         return self._own(child) not in self.dead

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from luspool.sandbox import codec
+from luspool.sandbox.preemption import mechanism
 from luspool.scheduler.protocol import (
     ChildrenHaveMail,
     Ended,
@@ -16,6 +17,13 @@ from luspool.scheduler.protocol import (
     Returned,
     Waiting,
 )
+
+
+@pytest.fixture
+def only_native():
+    if mechanism().library is None:
+        pytest.skip("2026-11: without the native module nothing is brought")
+
 
 SUSPENDABLE = {
     "plainly": "print(worker.peek())",
@@ -48,9 +56,11 @@ SUSPENDABLE = {
 }
 
 
+@pytest.mark.parametrize("brings", [False, True])
 @pytest.mark.parametrize("source", SUSPENDABLE.values(), ids=SUSPENDABLE.keys())
-def test_a_script_may_wait(lus, source):
+def test_a_script_may_wait(lus, source, brings):
     script = lus(source, is_worker=True, held=("load",))
+    script.port.brings = brings
     while isinstance(result := script.step(), Waiting):
         assert result.condition == InboxHasMail()
         script.port.inbox.append(codec.encode("m"))
@@ -116,6 +126,54 @@ def test_waiting_names_the_condition(lus):
     assert parent.waits_for() == InboxHasRoom(1, len(codec.encode("x")))
     parent.port.full.clear()
     assert parent.waits_for() == ChildrenHaveMail((1,))
+
+
+ECHO_TWICE = """
+    local a, b = worker.create("/a"), worker.create("/b")
+    for i = 1, 3 do print(worker.peek()) print(worker.receive(a)) print(worker.receive(b)) end"""
+
+
+def test_what_is_brought_is_what_is_asked_for(lus):
+    script = lus(ECHO_TWICE, is_worker=True, held=("load", "fs:read"))
+    script.port.brings = True
+    waits = [InboxHasMail(), ChildrenHaveMail((1,)), ChildrenHaveMail((2,))] * 3
+    for number, wait in enumerate(waits):
+        assert script.waits_for() == wait
+        queue = script.port.inbox if wait == InboxHasMail() else script.port.items[wait.children[0]]
+        queue.append(codec.encode(number))
+    assert script.end() == Returned()
+    assert script.port.lines == [str(number) for number in range(9)]
+
+
+def test_a_state_that_was_brought_all_there_is_does_not_ask_before_it_waits(lus, only_native):
+    script = lus("for i = 1, 9 do print(worker.peek()) end", is_worker=True)
+    script.port.brings = True
+    asked, peek = [], script.port.peek
+    script.port.peek = lambda: (asked.append(1), peek())[1]
+    for number in range(9):
+        assert script.waits_for() == InboxHasMail()
+        script.port.inbox.append(codec.encode(number))
+    assert script.end() == Returned()
+    assert script.port.lines == [str(number) for number in range(9)]
+    assert len(asked) == 1
+
+
+def test_a_wait_that_is_over_for_nothing_goes_on(lus):
+    script = lus("print(worker.peek())", is_worker=True)
+    script.port.brings = True
+    for _ in range(3):
+        assert script.waits_for() == InboxHasMail()
+    script.port.inbox.extend([codec.encode("first"), codec.encode("second")])
+    assert script.end() == Returned()
+    assert script.port.lines == ["first"]
+
+
+def test_what_is_brought_may_be_more_than_the_state_can_hold(lus, only_native):
+    script = lus("print(#worker.peek())", is_worker=True, limits={"memory": 1 << 20})
+    script.port.brings = True
+    assert script.waits_for() == InboxHasMail()
+    script.port.inbox.append(codec.encode("x" * (2 << 20)))
+    assert script.failure().kind == "memory"
 
 
 def test_a_message_that_had_to_wait_is_queued_once(lus):

@@ -84,7 +84,9 @@ class Script:
 
     def peek(self):
         while (payload := self.port.peek()) is None:
-            yield Waiting(InboxHasMail())
+            yield Waiting(InboxHasMail(), takes=True)
+            if (payload := self.port.brought(None)) is not None:
+                break
         return payload
 
     def message(self, payload):
@@ -97,7 +99,9 @@ class Script:
 
     def receive(self, *children):
         while (received := self.port.receive(children)) is None:
-            yield Waiting(ChildrenHaveMail(children))
+            yield Waiting(ChildrenHaveMail(children), takes=len(children) == 1)
+            if len(children) == 1 and (payload := self.port.brought(children[0])) is not None:
+                return payload
         if isinstance(received, Thrown):
             raise ScriptError(received.failure.message)
         return received.messages[0] if len(children) == 1 else received.messages

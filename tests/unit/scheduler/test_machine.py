@@ -76,6 +76,55 @@ def test_an_error_does_not_cost_the_messages_of_the_other_workers(machine, root)
     assert machine.receive(root, both) is None
 
 
+def test_one_message_is_brought_and_two_are_left_to_be_asked_for(machine, root):
+    child = child_of(machine, root)
+    machine.stepped(child, Waiting(InboxHasMail(), takes=True))
+    machine.send(root, child.id, b"alone")
+    assert child.brought is None
+    assert machine.take_ready() is child
+    assert child.brought == b"alone"
+    child.brought = None
+    machine.stepped(child, Waiting(InboxHasMail(), takes=True))
+    machine.send(root, child.id, b"first")
+    machine.send(root, child.id, b"second")
+    assert machine.take_ready() is child
+    assert child.brought is None
+    assert [machine.peek(child), machine.peek(child)] == [b"first", b"second"]
+
+
+def test_what_a_worker_that_has_ended_left_is_asked_for(machine, root):
+    child = child_of(machine, root)
+    machine.stepped(root, Waiting(ChildrenHaveMail((child.id,)), takes=True))
+    machine.message(child, b"last")
+    machine.stepped(child, Ended(FAILURE))
+    assert machine.take_ready() is root
+    assert root.brought is None
+    assert machine.receive(root, [child.id]) == Delivered((b"last",))
+    assert machine.receive(root, [child.id]) == Thrown(FAILURE)
+
+
+def test_a_state_that_finds_mail_where_it_would_wait_asks_for_it_itself(machine, root):
+    """More may come while it runs, and then it takes all of it in one step."""
+    child = child_of(machine, root)
+    machine.send(root, child.id, b"first")
+    machine.stepped(child, Waiting(InboxHasMail(), takes=True))
+    assert machine.take_ready() is child
+    assert child.brought is None
+    assert machine.peek(child) == b"first"
+
+
+def test_what_was_not_asked_for_is_not_brought(machine, root):
+    child = child_of(machine, root)
+    machine.stepped(child, Waiting(InboxHasMail(), takes=True))
+    machine.send(root, child.id, b"first")
+    assert machine.take_ready().brought == b"first"
+    machine.stepped(child, Preempted())
+    machine.send(root, child.id, b"second")
+    child.brought = None
+    assert machine.take_ready() is child
+    assert child.brought is None
+
+
 def test_one_worker_named_twice_gives_its_next_two_messages(machine, root):
     child = child_of(machine, root)
     for payload in (b"1", b"2", b"3"):
