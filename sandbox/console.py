@@ -17,18 +17,19 @@ class Console:
     The rest of a line is held until the line is whole, or the state waits or ends (`flush`).
     """
 
-    __slots__ = ("_held", "_input", "_most", "_port")
+    __slots__ = ("_input", "_most", "_port", "held")
 
     def __init__(self, port: Port, most: int = MOST) -> None:
         self._port = port
         self._most = most
         """As `Reader` has it."""
-        self._held: dict[int, bytes] | None = None
+        self.held: dict[int, bytes] | None = None
+        """By stream: the beginnings of lines that wait for their ends. None: `flush` would find nothing."""
         self._input: Reader | None = None
 
     def write(self, stream: int, data: bytes) -> None:
         """Send up to the last newline, hold the rest."""
-        held = self._held.pop(stream, b"") if self._held else b""
+        held = self.held.pop(stream, b"") if self.held else b""
         end = data.rfind(b"\n") + 1
         if held and (end or len(held) + len(data) > _LONGEST_HELD):
             data, end, held = held + data, len(held) + end, b""
@@ -37,16 +38,16 @@ class Console:
         if end:
             self._port.write(stream, data[:end] if end < len(data) else data)
         if rest := held + data[end:]:
-            if self._held is None:
-                self._held = {}
-            self._held[stream] = rest
+            if self.held is None:
+                self.held = {}
+            self.held[stream] = rest
 
     def flush(self) -> None:
         """Send what is held."""
-        if self._held:
-            for stream, rest in self._held.items():
+        if self.held:
+            for stream, rest in self.held.items():
                 self._port.write(stream, rest)
-            self._held = None
+            self.held = None
 
     @property
     def input(self) -> Reader:

@@ -120,6 +120,8 @@ class Door:
     def __call__(self, operation: int, *arguments: Scalar) -> Scalar:
         """Answer one host call. Never raises."""
         try:
+            if self.stepper is not None and self.stepper.has_gathered:
+                self.send_gathered()  # what the state asks for now comes after it, and may take long
             return _CALLS[operation](self, *arguments)
         except (RefusedError, DeniedError) as error:
             self._last = error
@@ -135,14 +137,23 @@ class Door:
         return self.stop.requested or self.outcome is not None or self.fault is not None
 
     def send_gathered(self) -> None:
-        """Send what was gathered. Not later than at the end of the step, however it ends."""
-        gathered = self.stepper.gathered() if self.stepper is not None else None
-        if gathered is None:
+        """Send what was gathered: before any other call, or where none comes soon, and when the step has ended.
+
+        Never raises.
+        """
+        stepper = self.stepper
+        gathered = None if stepper is None else stepper.gathered()
+        if stepper is None or gathered is None:
             return
         to, bundle = gathered
-        room = self.port.send(to, bundle) if to else self.port.message(bundle)
-        if room is None:
-            raise RuntimeError("what was gathered is more than there was room for")
+        try:
+            room = self.port.send(to, bundle) if to else self.port.message(bundle)
+            if room is None:
+                self.fault = "what was gathered is more than there was room for"
+            else:
+                stepper.sent(to, room)
+        except Exception:  # whatever it is must not become a Lua value
+            self.fault = traceback.format_exc()
 
     def hold(self, file: OpenFile) -> int:
         """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""
@@ -156,7 +167,8 @@ class Door:
 
     def flush(self) -> None:
         """Send and write what is held back."""
-        self.console.flush()
+        if self.console.held is not None:
+            self.console.flush()
         for file in self.files.values():
             file.flush_later()
         if self.recorder is not None:
@@ -229,7 +241,6 @@ _CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.FAILED: Door.failed,
     Operation.EXIT: _exit,
     Operation.ASKING: _asking,
-    Operation.SEND_GATHERED: Door.send_gathered,
     **WORKER_CALLS,
     **CODE_CALLS,
     **FILE_CALLS,

@@ -26,7 +26,6 @@ class Operation(IntEnum):
     MESSAGE = auto()
     PEEK = auto()
     SEND = auto()
-    SEND_GATHERED = auto()
     RECEIVE = auto()
     DELIVERY = auto()
     STATUS = auto()

@@ -42,7 +42,8 @@ class Stepper(Protocol):
     def step(self, nanoseconds: int, wanted: bytearray, mail: bytes | None = None, /) -> int:
         """Run until something of `StepEnd` is the case; with 0 nanoseconds, without ever being PREEMPTED.
 
-        A slice that is over ends only once `wanted[0]` is not 0. `wanted` is read without a lock and keeps its size.
+        A slice that is over ends only once `wanted[0]` is not 0. While `wanted[1]`, if there is one, is not 0, messages
+        may wait for the end of the step, or for a millisecond. `wanted` is read without a lock and keeps its size.
         `mail` is one message of whoever was `awaited`, all that there was of it; None: the state is to ask.
         """
 
@@ -64,8 +65,11 @@ class Stepper(Protocol):
     def gathered(self) -> tuple[StateId, bytes] | None:
         """Who is to get the bundle (the parent: 0), and the bundle, which is forgotten here by that. None: no bundle.
 
-        For the thread of the step: in it, and at its end.
+        For the thread of the step: in it, and at its end. `sent` is to follow.
         """
+
+    def sent(self, to: StateId, room: int, /) -> None:
+        """What was gathered has been sent, and there is so much room after it."""
 
     def problem(self) -> bytes:
         """What a FAILED step died of."""
@@ -117,8 +121,8 @@ class _Signal:
     def calls(self, door: HostCalls) -> Callable[..., Scalar]:
         return door
 
-    def stepper(self, runtime: Any, handle: Any, _drive: Any, _calls: Any, memory: int) -> Stepper:  # noqa: ANN401
-        return self._stepper(handle, runtime, memory)
+    def stepper(self, runtime: Any, handle: Any, _drive: Any, calls: Any, memory: int) -> Stepper:  # noqa: ANN401
+        return self._stepper(handle, runtime, memory, None if calls is None else calls.send_gathered)
 
 
 def choose(wish: str) -> Mechanism:

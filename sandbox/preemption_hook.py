@@ -258,6 +258,9 @@ class CountingStepper:
     def gathered(self) -> None:
         return None
 
+    def sent(self, to: int, room: int, /) -> None:
+        pass
+
     def problem(self) -> bytes:
         return self._problem
 

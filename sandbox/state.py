@@ -93,8 +93,8 @@ class State:
         self._waits = False
         self._awaited: StateId | None = None
         """Whose mail (the parent's: 0) is to be brought to the next step, if there is any."""
-        self._waiting_for: Waiting | None = None
-        """The last wait for a child's mail; most are for the same as before."""
+        self._waiting_for: tuple[StateId, Waiting] | None = None
+        """The last wait for a child's mail, which is mostly the next one too."""
         self._waiting_at: Any = None
         self._free: Any = None
         self._chunk: Chunk | None = None  # its bytecode is used in place: it must live as long as the runtime
@@ -114,8 +114,7 @@ class State:
         end = self._stepper.step(time.nanoseconds, time.wanted, mail)
         self._waits = end == _WAITING_END
         self._awaited = None
-        if self._stepper.has_gathered:
-            door.send_gathered()
+        door.send_gathered()
         if end == _PREEMPTED_END and door.outcome is None and door.fault is None:
             if door.recorder is not None:
                 door.recorder.flush()
@@ -126,20 +125,19 @@ class State:
         if door.outcome is not None:
             return Ended(door.outcome)
         if end == _WAITING_END:
-            self._awaited = self._stepper.awaited
-            if self._awaited is not None:
-                return self._waiting_for_mail(self._awaited)
+            self._awaited = awaited = self._stepper.awaited
+            if awaited == 0:
+                return _WAITING_FOR_PARENT
+            if awaited is not None:
+                return self._waiting_for_mail(awaited)
             if door.condition is not None:
                 return Waiting(door.condition)
         return Ended(self._ended_by(end))
 
-    def _waiting_for_mail(self, sender: StateId) -> Waiting:
-        if sender == 0:
-            return _WAITING_FOR_PARENT
-        waiting = self._waiting_for
-        if waiting is None or waiting.condition != ChildrenHaveMail((sender,)):
-            waiting = self._waiting_for = Waiting(ChildrenHaveMail((sender,)), takes=True)
-        return waiting
+    def _waiting_for_mail(self, child: StateId) -> Waiting:
+        if self._waiting_for is None or self._waiting_for[0] != child:
+            self._waiting_for = child, Waiting(ChildrenHaveMail((child,)), takes=True)
+        return self._waiting_for[1]
 
     def script(self) -> str:
         return self._program.path

@@ -97,8 +97,10 @@ class Dispatcher:
         self.idle = 0
         """Executors asleep in `wait_for_work` that nobody has notified."""
         self.waking = 0
-        self.slice: Final = Slice(slice_nanoseconds, bytearray(1))
-        """What every step gets. Its `wanted` is not 0 whenever, at a release of the lock, there is work."""
+        self.slice: Final = Slice(slice_nanoseconds, bytearray(2))
+        """What every step gets. Its `wanted[0]` is not 0 whenever, at a release of the lock, there is work; `wanted[1]`
+        whenever no executor sleeps, or what a step wakes is left to its own."""
+        self.show_sleepers()
         self.stopping = False
         """No new step begins. Set once, by `stop`."""
         self._announcer = announcer
@@ -117,7 +119,8 @@ class Dispatcher:
             self.machine.stepped(state, result, cpu, heap)
         except NotAChildError as error:
             self.machine.stepped(state, Ended(Failure("internal", b"", str(error), "", "")), heap=heap)
-        self._stop_steps()
+        if self.machine.stoppable:
+            self._stop_steps()
 
     def port(self, state: State) -> Port:
         """The port of a state that is about to be made."""
@@ -165,10 +168,12 @@ class Dispatcher:
                 self._renew()
                 return True
             self.idle += 1
+            self.show_sleepers()
             self._is_work.wait()
             self.waking -= 1
             is_for_nothing = not (self.machine.run_queue or self.machine.woken or self.machine.closable)
             if self.handoff.came(for_nothing=is_for_nothing and not self.stopping):
+                self.show_sleepers()
                 self._wake_timekeeper()  # which is to look more often now
         return True
 
@@ -215,7 +220,8 @@ class Dispatcher:
             if self.trace is not None:
                 self.trace.stepping()
         self.slice.wanted[0] = 0
-        self.wake()
+        if machine.woken or machine.run_queue or machine.closable or machine.stoppable:
+            self.wake()
         return corpse, state
 
     def wake(self, *, in_step: bool = False) -> None:
@@ -230,17 +236,26 @@ class Dispatcher:
         work = len(machine.run_queue) + len(machine.woken) + len(machine.closable)
         if work:
             self.slice.wanted[0] = 1
-            work -= in_step and self.handoff.is_on
+        if not self.idle:
+            return
+        if work and in_step and self.handoff.is_on:
+            work -= 1
         while self.idle and work > self.waking:
             self.idle -= 1
             self.waking += 1
             self._is_work.notify()
+        self.show_sleepers()
+
+    def show_sleepers(self) -> None:
+        """Let steps know whether anybody else would run at once what they wake. Lock held."""
+        self.slice.wanted[1] = not self.idle or self.handoff.is_on
 
     def look(self) -> None:
         """As `wake`, every now and then: what was kept for an executor and not taken is given to another. Lock held."""
         machine = self.machine
         if self.handoff.is_on:
             self.handoff.look(is_work=bool(self.idle and (machine.run_queue or machine.woken)))
+            self.show_sleepers()
         self.wake(in_step=self.handoff.is_on)
 
     def stop(self) -> None:

@@ -308,12 +308,11 @@ class Machine:
         tree = state.tree
         state.cpu += cpu
         tree.memory += heap - state.heap
-        tree.peak = max(tree.peak, tree.memory)
         state.heap = heap
-        excess, state.excess = state.excess, None
-        if excess is None and state.cpu > state.limits.cpu:
-            excess = Excess("cpu", state.limits.cpu, state.cpu)
-        if excess is not None:
+        if tree.memory > tree.peak:  # noqa: PLR1730 - a call of `max` is felt in every message
+            tree.peak = tree.memory
+        if state.excess is not None or state.cpu > state.limits.cpu:
+            excess, state.excess = state.excess or Excess("cpu", state.limits.cpu, state.cpu), None
             self.exceed(state, excess)
         used = tree.cpu + tree.elsewhere.cpu
         if used > tree.limits.cpu:
@@ -444,6 +443,8 @@ class Machine:
             if type(condition) is ChildrenHaveMail:
                 self._mark_awaited(state, condition)
             tree.busy -= 1
+            if tree.busy:
+                return
         self._settle(tree)
 
     def _mark_awaited(self, state: State, condition: ChildrenHaveMail) -> None:
@@ -505,7 +506,8 @@ class Machine:
         state.children.clear()
 
     def _check_memory(self, tree: Tree) -> None:
-        tree.peak = max(tree.peak, tree.memory)
+        if tree.memory > tree.peak:  # noqa: PLR1730 - a call of `max` is felt in every message
+            tree.peak = tree.memory
         used = tree.memory + tree.elsewhere.memory
         if used > tree.limits.memory:
             self.exceed_tree(tree, Excess("memory", tree.limits.memory, used, is_of_tree=True))

@@ -42,7 +42,8 @@ class Mailbox:
     @property
     def room(self) -> int:
         """How large a payload it would take now, at most; 0: none, or an empty one."""
-        return max(0, self.capacity - self.used - MESSAGE_OVERHEAD)
+        room = self.capacity - self.used - MESSAGE_OVERHEAD
+        return room if room > 0 else 0  # a call of `max` would take longer than all the rest
 
     @property
     def holds_one(self) -> bool:

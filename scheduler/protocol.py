@@ -142,9 +142,10 @@ StepResult = Waiting | Preempted | Ended
 class Slice(Struct, frozen=True):
     """How long a step may go on: without end while nobody else could use the thread, else for `nanoseconds`.
 
-    `wanted[0]` is not 0 while there is other work. It is written by the scheduler, under its lock, and may be read at
-    any time without one: what reads it may be a signal handler. Its size never changes. With 0 nanoseconds a step is
-    never cut short.
+    `wanted[0]` is not 0 while there is other work. `wanted[1]`, if there is one, is not 0 while nobody could run at
+    once what the step wakes: messages to others may wait for the end of the step then, or for a millisecond. Both are
+    written by the scheduler, under its lock, and may be read at any time without one: what reads them may be a signal
+    handler. The size never changes. With 0 nanoseconds a step is never cut short.
     """
 
     nanoseconds: int
@@ -271,7 +272,7 @@ class Port(Protocol):
     def message(self, payload: bytes) -> int | None:
         """Queue for the parent; None when the outbox is full (wait for `OutboxHasRoom`).
 
-        Otherwise: how many bytes one further payload may have to be taken for sure, until the end of the step.
+        Otherwise: how many bytes one further payload may have to be taken for sure, whenever it is sent.
         """
 
     def send(self, child: StateId, payload: bytes) -> int | None:

@@ -165,6 +165,9 @@ class SpreadDispatcher(Dispatcher):
                 self.want_report()
         return super().wait_for_work()
 
+    def show_sleepers(self) -> None:
+        """Who is woken may live in another host, so no message waits."""
+
     def show(self, idle: int, coming: int = 0) -> None:
         """Show the load, with so many executors asleep, and so many states more than there are. Lock held."""
         self._shown_idle = idle

@@ -2,10 +2,7 @@
 local raw, door, coroutines, parts, is_worker = ...
 local select, error, byte, unpack = raw.select, raw.error, raw.string_byte, raw.string_unpack
 local wait, await, codec = coroutines.wait, coroutines.await, parts.codec
--- post(to, payload, room): true where it was gathered, to go out together with others; nil where those have to go out
--- first (native/bundle.c).
-local post = coroutines.native and coroutines.native.post or function() return false end
-local room = 0 -- for a bundle, after the last message that went alone
+local post, sent = coroutines.post, coroutines.sent
 local BUNDLE <const>, FIRST <const> = 0xB5, 2 -- what a bundle begins with, and where its first message does
 
 local function only_in_worker(func)
@@ -27,14 +24,8 @@ function mail.message(...)
   if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
   local payload, problem, is_too_large = codec.encode_one("message", (...))
   if not payload then parts.support.cannot_send(problem, is_too_large) end
-  local posted = post(0, payload, room)
-  if posted then return end
-  if posted == nil then door(SEND_GATHERED) end
-  room = door(MESSAGE, payload)
-  while not room do
-    wait(2)
-    room = door(MESSAGE, payload)
-  end
+  if post(0, payload) then return end
+  while not sent(0, door(MESSAGE, payload)) do wait(2) end
 end
 
 local begun, at -- a bundle of which not all has been taken, and where its next message begins

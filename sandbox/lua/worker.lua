@@ -10,9 +10,8 @@ local wait, await, position = coroutines.wait, coroutines.await, coroutines.posi
 local codec = parts.codec
 local encode, encode_one, decode = codec.encode, codec.encode_one, codec.decode
 local byte, sub, pack, unpack = raw.string_byte, raw.string_sub, raw.string_pack, raw.string_unpack
-local post = coroutines.native and coroutines.native.post or function() return false end -- see mail.lua
+local post, sent = coroutines.post, coroutines.sent
 local BUNDLE <const>, FIRST <const> = 0xB5, 2
-local last_id, room -- whom the last message went to that went alone, and what room there was after it
 
 local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
 local begun, at = {}, {}                        -- number -> a bundle of which not all has been taken, and where it goes on
@@ -91,14 +90,8 @@ function worker.send(handle, ...)
   if select("#", ...) == 0 then support.complain("bad argument #2 to 'send' (value expected)", 3) end
   local payload, problem, is_too_large = encode_one("message", (...))
   if not payload then support.cannot_send(problem, is_too_large) end
-  local posted = post(id, payload, id == last_id and room or 0)
-  if posted then return end
-  if posted == nil then door(SEND_GATHERED) end
-  last_id, room = id, door(SEND, id, payload)
-  while not room do
-    wait(2)
-    room = door(SEND, id, payload)
-  end
+  if post(id, payload) then return end
+  while not sent(id, door(SEND, id, payload)) do wait(2) end
 end
 
 --- `worker.cancel(worker)`

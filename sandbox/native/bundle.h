@@ -8,13 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Nanoseconds for which a bundle waits for more, where its sender sends more, and at most about ten times as long where
-** it does not: a tick ends the step then. */
+/* Nanoseconds for which a bundle waits for more, where its sender sends more and somebody could take them; and about ten
+** times as long at most where not: a tick has it sent then. */
 #define OPEN_FOR ((int64_t)100000)
 
 struct bundle {
-    long long to;    /* whom this is for. 0: the parent; else a child's number */
-    size_t room;     /* bytes that may be in here */
+    long long to;    /* whom this is for, and `room` is about. 0: the parent; else a child's number */
+    size_t room;     /* bytes that may be in here: its mailbox has room for so many, which only its sender can take up */
     long long last_to;   /* whom the last message was for; NOBODY when a step begins */
     int64_t last;        /* and when it came */
     volatile int64_t since;   /* when the first was gathered that is in here */
@@ -24,9 +24,15 @@ struct bundle {
 
 enum { NOBODY = -1 };
 
-/* Puts a message in. 0: it is to be sent by itself, after the bundle. `room` is how large a bundle is taken for sure, as
-** was told when the last message was sent by itself to the same receiver. */
-int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, size_t room, int64_t now);
+/* Puts a message in. 0: it is to be sent by itself, after the bundle. `may_wait`: nobody could take it before the end of
+** the step anyhow. */
+int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, int64_t now, int may_wait);
+
+/* What was sent last, to this receiver, has left room for so many bytes. Only while nothing is in there. */
+void bundle_room(struct bundle *bundle, long long to, size_t room);
+
+/* What is in there, as it is to be sent: a single message as it came. */
+const char *bundle_content(const struct bundle *bundle, size_t *size);
 
 /* Forgets what is in there. */
 void bundle_end(struct bundle *bundle);

@@ -98,10 +98,12 @@ struct thread {
     volatile nanoseconds deadline;          /* the end of the slice */
     nanoseconds first_tick;                 /* when a tick of this step is due at the latest */
     volatile nanoseconds timer_at;          /* when the timer goes off, 0 if it does not */
-    volatile int pending;                   /* the slice is over, and the state not yet suspended */
+    volatile int pending;                   /* the slice is over, and the state not yet suspended; or `must_send` */
     volatile int suspension;                /* WAITING or PREEMPTED, while it is passed up to the driver */
     volatile int blocked;                   /* resumers, from the driver to `current`, that can't yield */
     int gathers;                            /* whether messages may wait for others: see `co_post` */
+    const volatile char *unshared;          /* not 0: nobody else would run at once what this step wakes */
+    PyObject *send;                         /* the stepper's, during its step */
     struct resumer *resumers;               /* of `current`, the innermost first */
     size_t position_length;                 /* 0 as long as it isn't known where this step was ended */
     char position[PATH_MAX + 16];
@@ -126,7 +128,7 @@ enum { TICK = SIGURG };
 static const nanoseconds RETRY = 1000000;
 /* The longest time without a tick: how late a stop is noticed, or that somebody has become ready. */
 static const nanoseconds POLL = 10000000;
-/* How long messages that were gathered wait for the step to end by itself. */
+/* How long messages that were gathered wait for the step to end, or for more of them. */
 static const nanoseconds GATHERED_FOR = 1000000;
 /* Niceness: a tenth of the processor time of a thread that has not stepped back. sandbox/wall/seccomp.py knows it. */
 enum { LOW_PRIORITY = 10 };
@@ -159,10 +161,14 @@ static void step_back(struct state *st) {
     if (atomic_exchange_explicit(&st->steps_back, 0, memory_order_relaxed)) setpriority(PRIO_PROCESS, 0, LOW_PRIORITY);
 }
 
-/* Whether the step is to end because messages have been gathered and no more are coming. */
+/* Whether messages were gathered long ago, and no more have come. */
 static int must_send(const struct thread *me, nanoseconds now) {
     const struct bundle *bundle = &me->state->bundle;
     return bundle->length && now - bundle->since >= GATHERED_FOR;
+}
+
+static int is_over(const struct thread *me, nanoseconds now) {
+    return now >= me->deadline && *me->wanted;
 }
 
 static void tick(struct thread *me) {
@@ -172,17 +178,17 @@ static void tick(struct thread *me) {
     step_back(me->state);
     nanoseconds now = clock_now();
     int stop = atomic_load_explicit(&me->state->stop, memory_order_relaxed);
-    if (!stop && !must_send(me, now) && now < me->deadline) {
-        nanoseconds next = me->state->bundle.length ? GATHERED_FOR : POLL;
-        set_timer(me, me->deadline < now + next ? me->deadline : now + next);
-    } else if (!stop && !must_send(me, now) && !*me->wanted) {
-        nanoseconds over = now - me->deadline;
-        set_timer(me, now + (over < RETRY ? RETRY : over < POLL ? over : POLL));
-    } else {
+    if (stop || must_send(me, now) || is_over(me, now)) {
         me->pending = 1;
         arm(co);
         nanoseconds done = clock_now(), pause = (done - now) * ARMING_SHARE;
         set_timer(me, done + (pause > RETRY ? pause : RETRY));
+    } else if (now < me->deadline) {
+        nanoseconds next = me->state->bundle.length ? GATHERED_FOR : POLL;
+        set_timer(me, me->deadline < now + next ? me->deadline : now + next);
+    } else {
+        nanoseconds over = now - me->deadline;
+        set_timer(me, now + (over < RETRY ? RETRY : over < POLL ? over : POLL));
     }
 }
 
@@ -236,11 +242,27 @@ static void return_hook(lua_State *L, lua_Debug *event) {
     else if (lua_isyieldable(L)) arm(L);
 }
 
+/* Sends what was gathered, in the middle of the step. To end the step for it would cost a state that talks and computes its
+** turns, beside others that only compute. */
+static void send_late(const struct thread *me) {
+    if (me->send == NULL) return;
+    PyGILState_STATE lock = PyGILState_Ensure();
+    PyObject *nothing = PyObject_CallNoArgs(me->send);
+    if (nothing == NULL) PyErr_WriteUnraisable(me->send);
+    Py_XDECREF(nothing);
+    PyGILState_Release(lock);
+}
+
 /* Called before an instruction of L. */
 static void count_hook(lua_State *L, lua_Debug *event) {
     struct thread *me = self;
     (void)event;
     if (me->state->refused_size) end_by(me->state, OUT_OF_MEMORY);
+    if (me->pending) {
+        nanoseconds now = clock_now();
+        if (must_send(me, now)) send_late(me);
+        me->pending = is_over(me, now);
+    }
     if (me->state->stop) leave(me, L);
     if (me->state->collect) collect(me->state, L);
     if (me->pending && !lua_isyieldable(L)) {
@@ -249,10 +271,6 @@ static void count_hook(lua_State *L, lua_Debug *event) {
     }
     lua_sethook(L, NULL, 0, 0);
     if (!me->pending || me->blocked) return;  /* if blocked, the resumer that can't yield arms itself when it is back */
-    if (!*me->wanted && !me->state->bundle.length) {
-        me->pending = 0;
-        return;
-    }
     locate(me, L);
     me->suspension = PREEMPTED;
     lua_yieldk(L, 0, 0, NULL);
@@ -464,10 +482,9 @@ static int co_await(lua_State *L) {
     return lua_yieldk(L, 0, 0, await_more);
 }
 
-/* post(to, message, room): true where the message to the parent (0) or a child was taken, to go out together with others
-** for which there is this much room. If not, it is for the caller to send it: false; nil where others have to be sent
-** before it. A state whose slices never end gathers nothing, nor does one that can't be suspended here: nobody could say
-** when what was gathered goes out. */
+/* post(to, message): true where the message to the parent (0) or a child was taken, to go out with others or at the end of
+** the step. If not, it is for the caller to send it, after those. A state whose slices never end gathers nothing, nor does
+** one that can't be suspended here: nobody could say when what was gathered goes out. */
 static int co_post(lua_State *L) {
     struct thread *me = stepping(L);
     struct bundle *bundle = &me->state->bundle;
@@ -475,11 +492,20 @@ static int co_post(lua_State *L) {
     const char *message = lua_tolstring(L, 2, &size);
     nanoseconds now = clock_now();
     int taken = message != NULL && me->gathers && !me->blocked && lua_isyieldable(L) &&
-                bundle_add(bundle, lua_tointegerx(L, 1, NULL), message, size, (size_t)lua_tointegerx(L, 3, NULL), now);
+                bundle_add(bundle, lua_tointegerx(L, 1, NULL), message, size, now, *me->unshared);
     if (taken && bundle->since == now && (me->timer_at == 0 || me->timer_at > now + GATHERED_FOR))
         set_timer(me, now + GATHERED_FOR);
-    if (taken || !bundle->length) lua_pushboolean(L, taken);
-    else lua_pushnil(L);
+    lua_pushboolean(L, taken);
+    return 1;
+}
+
+/* sent(to, room): notes, and gives, what the host has said to a message that went alone: how much room there is after
+** it. Anything but a number: it was not taken. */
+static int co_sent(lua_State *L) {
+    struct bundle *bundle = &stepping(L)->state->bundle;
+    lua_settop(L, 2);
+    if (lua_isinteger(L, 2) && !bundle->length)
+        bundle_room(bundle, lua_tointegerx(L, 1, NULL), (size_t)lua_tointegerx(L, 2, NULL));
     return 1;
 }
 
@@ -570,13 +596,13 @@ int make_room(lua_State *L, double size) {
 __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
-        {"leave", co_leave}, {"post", co_post}, {"await", co_await},
+        {"leave", co_leave}, {"post", co_post}, {"sent", co_sent}, {"await", co_await},
     };
     void *unused;
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");
     struct state *st = calloc(1, sizeof *st);
     if (st == NULL) return luaL_error(L, "not enough memory");
-    lua_createtable(L, 0, 15);
+    lua_createtable(L, 0, 16);
     st->home = L;
     st->limit = st->alarm = SIZE_MAX;
     st->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
@@ -647,8 +673,9 @@ static int drive(lua_State *L) {
     return 1;
 }
 
+static const char nobody = 0;
+
 static enum outcome step(struct thread *me, struct state *st, nanoseconds slice, const char *wanted) {
-    static const char nobody = 0;
     enum outcome outcome;
     nanoseconds now = clock_now();
     me->state = st;
@@ -657,7 +684,7 @@ static enum outcome step(struct thread *me, struct state *st, nanoseconds slice,
     me->first_tick = now + (slice && slice < POLL ? slice : POLL);
     me->pending = me->suspension = me->blocked = 0;
     me->gathers = slice != 0;
-    st->bundle.last_to = NOBODY;  /* what room there was is known for the length of a step */
+    st->bundle.last_to = NOBODY;
     me->resumers = NULL;
     me->position_length = 0;
     lua_pushcclosure(st->home, drive, 0);
@@ -676,15 +703,17 @@ typedef struct {
     struct state *state;  /* NULL once closed */
     PyObject *runtime;    /* what keeps `state` alive */
     PyObject *position;   /* bytes, or NULL: see `where` */
+    PyObject *send;       /* sends what was gathered; NULL: that waits for the end of the step */
     int stepped;          /* a thread is inside `step` */
 } Stepper;
 
 static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     unsigned long long handle;
-    PyObject *runtime;
+    PyObject *runtime, *send = Py_None;
     Py_ssize_t memory = 0;
-    static char *names[] = {"handle", "runtime", "memory", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|n:Stepper", names, &handle, &runtime, &memory)) return NULL;
+    static char *names[] = {"handle", "runtime", "memory", "send", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|nO:Stepper", names, &handle, &runtime, &memory, &send))
+        return NULL;
     if (memory < 0) return PyErr_Format(PyExc_ValueError, "memory is %zd bytes; it can't be less than 0", memory);
     Stepper *made = (Stepper *)type->tp_alloc(type, 0);
     if (made == NULL) return NULL;
@@ -694,6 +723,7 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         made->state->alarm = next_alarm(made->state);
     }
     made->runtime = Py_NewRef(runtime);
+    made->send = send == Py_None ? NULL : Py_NewRef(send);
     return (PyObject *)made;
 }
 
@@ -717,6 +747,7 @@ static PyObject *stepper_close(Stepper *me, PyObject *unused) {
     (void)unused;
     if (me->state != NULL) bundle_end(&me->state->bundle);
     me->state = NULL;
+    Py_CLEAR(me->send);
     Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     give_back(used);
@@ -725,6 +756,7 @@ static PyObject *stepper_close(Stepper *me, PyObject *unused) {
 
 static void stepper_dealloc(Stepper *me) {
     if (me->state != NULL) bundle_end(&me->state->bundle);
+    Py_CLEAR(me->send);
     Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     Py_TYPE(me)->tp_free((PyObject *)me);
@@ -756,6 +788,8 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
     me->stepped = 1;
     me->state->steps_back = 0;  /* it was meant for the thread of another step */
     bring(me->state, count == 3 ? args[2] : Py_None);
+    thread->unshared = PyByteArray_GET_SIZE(args[1]) > 1 ? PyByteArray_AS_STRING(args[1]) + 1 : &nobody;
+    thread->send = me->send;
     Py_INCREF(me->runtime);
     PyObject *runtime = me->runtime;
     Py_BEGIN_ALLOW_THREADS
@@ -788,9 +822,20 @@ static PyObject *stepper_gathered(Stepper *me, PyObject *unused) {
     (void)unused;
     if (me->state == NULL || !me->state->bundle.length) Py_RETURN_NONE;
     struct bundle *bundle = &me->state->bundle;
-    PyObject *taken = Py_BuildValue("(Ly#)", bundle->to, bundle->bytes, (Py_ssize_t)bundle->length);
+    size_t size;
+    const char *content = bundle_content(bundle, &size);
+    PyObject *taken = Py_BuildValue("(Ly#)", bundle->to, content, (Py_ssize_t)size);
     if (taken != NULL) bundle_end(bundle);
     return taken;
+}
+
+static PyObject *stepper_sent(Stepper *me, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2) return PyErr_Format(PyExc_TypeError, "sent(to, room)");
+    long long to = PyLong_AsLongLong(args[0]);
+    size_t room = PyErr_Occurred() ? 0 : PyLong_AsSize_t(args[1]);
+    if (PyErr_Occurred()) return NULL;
+    if (me->state != NULL && !me->state->bundle.length) bundle_room(&me->state->bundle, to, room);
+    Py_RETURN_NONE;
 }
 
 static PyObject *stepper_problem(Stepper *me, PyObject *unused) {
@@ -823,6 +868,7 @@ static PyMethodDef stepper_methods[] = {
     {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
     {"step_back", (PyCFunction)stepper_step_back, METH_NOARGS, NULL},
     {"gathered", (PyCFunction)stepper_gathered, METH_NOARGS, NULL},
+    {"sent", (PyCFunction)(void (*)(void))stepper_sent, METH_FASTCALL, NULL},
     {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
     {"where", (PyCFunction)stepper_where, METH_NOARGS, NULL},
     {"close", (PyCFunction)stepper_close, METH_NOARGS, NULL},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from luspool.sandbox import codec
 from luspool.sandbox.preemption import mechanism
 from luspool.scheduler.mailbox import Mailbox
-from luspool.scheduler.protocol import Ended, Failure, Preempted, Returned, Slice, Waiting
+from luspool.scheduler.protocol import Ended, Failure, InboxHasMail, Returned, Slice, Waiting
 
 from .conftest import FakePort, Script
 
@@ -20,6 +20,8 @@ only_native = pytest.mark.skipif(
 HEAD = 0xB5
 FREE = Slice(10_000_000, bytearray(1))
 """A slice that nobody else wants."""
+UNSHARED = Slice(10_000_000, bytearray([0, 1]))
+"""One in which nobody else could run who is woken: what is sent may wait."""
 WAITING_FOR_A_CHILD = "local w = worker.create('/x') "
 OPENS = {"held": ("load", "fs:read")}
 
@@ -44,14 +46,6 @@ def bundle(*values):
     return bytes([HEAD]) + b"".join(len(one).to_bytes(4, "little") + one for one in encoded)
 
 
-def last_step(script):
-    """The result of the first step that does not end by a preemption: where a thread has to wait for its processor for
-    long, what was gathered may end a step anywhere."""
-    while (result := script.state.step(FREE)) == Preempted():
-        pass
-    return result
-
-
 @pytest.fixture
 def sender(lus):
     """A worker whose outbox has room for so many bytes more."""
@@ -67,18 +61,72 @@ def sender(lus):
 @only_native
 def test_what_is_sent_in_a_row_goes_out_together(sender):
     script = sender("for i = 1, 1000 do worker.message(i) end")
-    assert last_step(script) == Ended(Returned())
+    assert script.state.step(FREE) == Ended(Returned())
     assert messages(script.port.outbox) == list(range(1, 1001))
     assert len(script.port.outbox) < 500
     assert script.port.outbox[0][0] != HEAD  # the first waits for nobody
 
 
+COMPUTES_ON = {
+    "in a loop": "while true do end",
+    "where Lua can't suspend it": "table.sort({ 1, 2 }, function() while true do end end)",
+    "in a coroutine": "for _ in coroutine.wrap(function() while true do end end) do end",
+    "in coroutines without end": "while true do coroutine.wrap(function() end)() end",
+    "in a coroutine where Lua can't suspend it": "('x'):gsub('x', coroutine.wrap(function() while true do end end))",
+}
+
+
 @only_native
-def test_what_was_gathered_goes_out_although_the_state_computes_on(sender):
-    script = sender("for i = 1, 100 do worker.message(i) end while true do end")
-    while len(messages(script.port.outbox)) < 100:
-        assert script.state.step(FREE) == Preempted()
+@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
+@pytest.mark.parametrize("name", COMPUTES_ON)
+def test_what_was_gathered_goes_out_although_the_state_computes_on(sender, name, time):
+    """It is stopped once all has gone out, and would not end otherwise."""
+    script = sender(f"for i = 1, 100 do worker.message(i) end {COMPUTES_ON[name]}")
+    send = script.port.message
+
+    def message(payload):
+        room = send(payload)
+        if len(messages(script.port.outbox)) == 100:
+            script.state.stop()
+        return room
+
+    script.port.message = message
+    assert script.state.step(time).outcome.kind == "stopped"
     assert messages(script.port.outbox) == list(range(1, 101))
+
+
+@only_native
+def test_a_state_that_sends_and_computes_is_not_interrupted_for_that(sender):
+    script = sender("for i = 1, 20 do worker.message(i) for k = 1, 200000 do end end")
+    assert script.state.step(UNSHARED) == Ended(Returned())
+    assert messages(script.port.outbox) == list(range(1, 21))
+
+
+@only_native
+def test_where_nobody_else_could_take_it_a_message_waits_for_the_end_of_the_step(sender):
+    script = sender(
+        "worker.message(1) worker.peek() worker.message(2) worker.peek() worker.message(3) worker.message(4)"
+    )
+    outbox, told = script.port.outbox, []
+    stepper_sends = script.port.message
+    script.port.message = lambda payload: (told.append(script.state._stepper.has_gathered), stepper_sends(payload))[1]
+    script.state.step(UNSHARED)
+    script.port.inbox.append(codec.encode("go on"))
+    assert isinstance(script.state.step(UNSHARED), Waiting)
+    assert messages(outbox) == [1, 2]
+    assert outbox[1][0] != HEAD  # alone it goes as it is
+    script.port.inbox.append(codec.encode("go on"))
+    assert script.state.step(UNSHARED) == Ended(Returned())
+    assert messages(outbox) == [1, 2, 3, 4]
+
+
+def test_what_was_sent_goes_out_before_anything_else_is_asked_for(sender):
+    script = sender("for i = 1, 9 do worker.message(i) print(i) end")
+    order, send, write = [], script.port.message, script.port.write
+    script.port.message = lambda payload: (order.extend(messages([payload])), send(payload))[1]
+    script.port.write = lambda stream, data: (order.append(data), write(stream, data))[1]
+    script.state.step(UNSHARED)
+    assert order == [each for i in range(1, 10) for each in (i, b"%d\n" % i)]
 
 
 ENDS = {
@@ -89,10 +137,11 @@ ENDS = {
 }
 
 
+@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
 @pytest.mark.parametrize("name", ENDS)
-def test_what_was_sent_before_an_end_is_sent(sender, name):
+def test_what_was_sent_before_an_end_is_sent(sender, name, time):
     script = sender(f"for i = 1, 50 do worker.message(i) end {ENDS[name]}", limits={"memory": 4 << 20})
-    assert isinstance(last_step(script), Ended)
+    assert isinstance(script.state.step(time), Ended)
     assert messages(script.port.outbox) == list(range(1, 51))
 
 
@@ -104,14 +153,15 @@ def test_what_was_sent_before_the_state_was_stopped_is_sent(sender):
 
 def test_what_was_sent_before_a_wait_is_sent(sender):
     script = sender("for i = 1, 50 do worker.message(i) end worker.peek()")
-    assert isinstance(last_step(script), Waiting)
+    assert isinstance(script.state.step(FREE), Waiting)
     assert messages(script.port.outbox) == list(range(1, 51))
 
 
+@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
 @pytest.mark.parametrize("room", [0, 1, 10, 100, 1000, 5000])
-def test_no_more_is_gathered_than_there_is_room_for(sender, room):
+def test_no_more_is_gathered_than_there_is_room_for(sender, room, time):
     script = sender("for i = 1, 1000 do worker.message(('x'):rep(i)) end", room=room)
-    last_step(script)
+    script.state.step(time)
     assert messages(script.port.outbox) == ["x" * i for i in range(1, 1001)]
     assert all(len(payload) <= room for payload in script.port.outbox if payload[0] == HEAD)
 
@@ -126,7 +176,7 @@ def test_what_was_room_before_is_forgotten(sender):
         return room
 
     script.port.message = filling
-    last_step(script)
+    script.state.step(FREE)
     assert messages(script.port.outbox) == list(range(51))
     assert all(payload[0] != HEAD for payload in script.port.outbox)
 
@@ -141,7 +191,7 @@ def test_what_was_room_before_is_forgotten(sender):
 )
 def test_where_lua_cannot_suspend_each_goes_by_itself(sender, source):
     script = sender(source)
-    last_step(script)
+    script.state.step(FREE)
     assert messages(script.port.outbox) == list(range(1, 51))
     assert all(payload[0] != HEAD for payload in script.port.outbox)
 
@@ -160,7 +210,7 @@ def test_each_child_gets_what_it_was_sent(lus):
         **OPENS,
     )
     script.port.room = 1 << 20
-    last_step(script)
+    script.state.step(FREE)
     for child in (1, 2, 3):
         expected = []
         for i in range(1, 91):
@@ -286,17 +336,22 @@ class BoundedPort(FakePort):
     sizes=st.lists(st.integers(0, 1500) | st.integers(0, 20), max_size=100),
     capacity=st.integers(1, 10_000) | st.integers(1, 1000),
     takes=st.lists(st.integers(0, 3), max_size=10),
-    busy=st.integers(0, 2000),
+    rhythm=st.tuples(st.integers(0, 2000), st.integers(2, 50), st.sampled_from([FREE, UNSHARED])),
 )
-def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacity, takes, busy):
+def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacity, takes, rhythm):
+    busy, peeks, time = rhythm
     source = (
         f"for i, size in ipairs {{ {', '.join(map(str, sizes))} }} do "
-        f"worker.message(i .. ('x'):rep(size)) for k = 1, {busy} * (i % 3) do end end"
+        f"worker.message(i .. ('x'):rep(size)) for k = 1, {busy} * (i % 3) do end "
+        f"if i % {peeks} == 0 then worker.peek() end end"
     )
     port = BoundedPort(capacity, takes)
     script = Script(sandbox, source, {"port": port})
     try:
-        while isinstance(result := last_step(script), Waiting):
+        while isinstance(result := script.state.step(time), Waiting):
+            if result.condition == InboxHasMail():
+                port.inbox.append(codec.encode("go on"))
+                continue
             assert port.mailbox.used, "an empty mailbox takes anything"
             port.take()
         assert result == Ended(Returned())
