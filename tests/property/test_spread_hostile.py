@@ -121,6 +121,7 @@ def live(machine, chance, running):
             machine.letters_are_out(condition.host, condition.number)
             continue
         state.runnable = object()
+        state.brought = None  # as every step begins
         running.append(state)
     for state in tuple(running):
         children = list(state.children)
