@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import msgspec.json
 from msgspec import Struct
 
 from ..permissions import PERMISSIONS, PledgeSet, Reason, held_and_ceiling
@@ -88,7 +90,7 @@ class LogLines:
         """The lines of what a host has sent. WireError where no host sends that; then nothing has changed."""
         try:
             batch = _Batch(_number(record.state), self._last_id)
-            for part in _checked(list, json.loads(record.rows)):
+            for part in _checked(list, _parsed(record.rows)):
                 if type(part[0]) is str:
                     batch.lines.append(self._event(batch, part))
                 else:
@@ -104,7 +106,7 @@ class LogLines:
     def _event(self, batch: _Batch, part: list[_Json]) -> str:
         batch.last_id += 1
         kind, at, *fields = part
-        common = {"id": batch.last_id, "time": _times([at])[0], "state": batch.state}
+        common = {"id": batch.last_id, "time": _time(at), "state": batch.state}
         match kind, fields:
             case "pledge", [str(where), str(pledge), bool(granted)]:
                 script, line = _place(where)
@@ -130,18 +132,18 @@ class LogLines:
             raise ValueError(f"more than {_CHARACTERS_MOST} characters of lines")
         for number, rows in found.items():
             batch.decisions[pieces[number].word] += rows
-        times = _times(at)
-        ends = [f'1,"last":"{begun}"' for begun in times]
+        seconds, microseconds = _times(at)
+        ends = [f'1,"last":"{second}{rest}' for second, rest in zip(seconds, microseconds, strict=True)]
         for row, count, last in again:
-            ends[_integer(row, 0)] = f'{_integer(count, 1)},"last":"{_times([last])[0]}"'
+            ends[_integer(row, 0)] = f'{_integer(count, 1)},"last":"{_time(last)[:-1]}'
             batch.decisions[pieces[numbers[row]].word] += count - 1
         first = batch.last_id + 1
-        batch.last_id += len(times)
+        batch.last_id += len(microseconds)
         of_rows = [pieces[number] for number in numbers]
-        columns = zip(of_rows, times, _texts(asked), _texts(resolved), ends, strict=True)
+        columns = zip(of_rows, seconds, microseconds, _texts(asked), _texts(resolved), ends, strict=True)
         return [
-            f'{self._decided}{number},"time":"{begun}",{before}{value},"resolved":{real},{because}{end}{shadow}}}\n'
-            for number, ((_, before, because, shadow), begun, value, real, end) in enumerate(columns, first)
+            f'{self._decided}{number},"time":"{second}{rest}{before}{value},"resolved":{real}{because}{end}{after}'
+            for number, ((_, before, because, after), second, rest, value, real, end) in enumerate(columns, first)
         ]
 
     def _ground(self, state: int, fields: list[_Json]) -> _Ground:
@@ -163,22 +165,23 @@ class LogLines:
             compared = "," + _members({"shadow": decision, "shadow_rule": _optional(shadow_rule)})
         elif shadow:
             raise ValueError("a shadow's decision, and there is none")
-        return _Ground(word, f'{before},"value":', f'{because},"count":', compared)
+        return _Ground(word, f'Z",{before},"value":', f',{because},"count":', f'Z"{compared}}}\n')
 
     def _line(self, kind: str, **fields: _Json) -> str:
         return "{" + _members({"v": VERSION, "type": kind, "run": self._run, **fields}) + "}\n"
 
     def _now(self) -> str:
-        return _times([time.time_ns()])[0]
+        return _time(time.time_ns())
 
 
 class _Ground(NamedTuple):
-    """What was decided, and three pieces of a line: where and about what, what decided, and the shadow's decision."""
+    """What was decided, and three pieces of a line: between the first time and the value, between what that
+    leads to and the count, and after the last time."""
 
     word: str
     before: str
     because: str
-    shadow: str
+    after: str
 
 
 class _Batch:
@@ -201,31 +204,47 @@ def _checked(kind: type, column: list[_Json]) -> list[_Json]:
     return column
 
 
-def _times(at: list[_Json]) -> list[str]:
-    """In the form of RFC 3339. All but the first second of 1970 have their microseconds among their digits."""
+def _times(at: list[_Json]) -> tuple[list[str], list[str]]:
+    """In the form of RFC 3339, in two pieces: up to the second, and the microseconds. What is left to write is a Z.
+
+    All but the first second of 1970 have their microseconds among their digits.
+    """
     first, last = min(_checked(int, at)), max(at)
     if first < _SECOND or last > _MOST:
         raise ValueError("times that are none")
     if first // _SECOND == last // _SECOND:  # as of most parts
-        text = _second(first // _SECOND)
-        return [f"{text}{str(moment)[-9:-3]}Z" for moment in at]
-    texts = {second: _second(second) for second in {moment // _SECOND for moment in at}}
-    return [f"{texts[moment // _SECOND]}{str(moment)[-9:-3]}Z" for moment in at]
+        seconds = [_second(first // _SECOND)] * len(at)
+    else:
+        texts = {second: _second(second) for second in {moment // _SECOND for moment in at}}
+        seconds = [texts[moment // _SECOND] for moment in at]
+    return seconds, [str(moment)[-9:-3] for moment in at]
+
+
+def _time(at: _Json) -> str:
+    (second,), (microseconds,) = _times([at])
+    return f"{second}{microseconds}Z"
 
 
 def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
+def _parsed(rows: bytes) -> _Json:
+    """ValueError, RecursionError. What has halves of surrogate pairs, as paths that are no UTF-8 have, is for json."""
+    try:
+        return msgspec.json.decode(rows)
+    except msgspec.DecodeError:
+        return json.loads(rows)
+
+
 def _texts(column: list[_Json]) -> list[str]:
     """Each as a JSON text."""
-    if type(column) is not list or not set(map(type, column)) <= {str, type(None)}:
+    kinds = set(map(type, column))
+    if type(column) is not list or not kinds <= {str, type(None)}:
         raise TypeError("no list of texts")
-    return _by_lines(column)[1:-1].split("\n")
-
-
-_by_lines: Final = json.JSONEncoder(separators=("\n", ":"), check_circular=False).encode
-"""What separates items is in no text: there it is escaped."""
+    if kinds == {str}:
+        return list(map(encode_basestring_ascii, column))
+    return ["null" if text is None else encode_basestring_ascii(text) for text in column]
 
 
 def _members(fields: dict[str, _Json]) -> str:
