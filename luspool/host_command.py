@@ -12,8 +12,12 @@ _PASSED_BEGINNINGS: Final = ("LC_", "LUSPOOL_", "MALLOC_")
 
 def host_command() -> list[str]:
     """How to execute a host process."""
-    # Importing makes next to no garbage: the collector comes back when all is there (`host_process.main`).
-    code = "import gc, sys; gc.disable(); sys.path[:] = sys.argv[1:]; from luspool.host_process import main; main()"
+    # Importing makes next to no garbage: the collector comes back when all is there (`host_process.main`). Where there
+    # are typing_extensions, msgspec takes what Python 3.11 has itself from them, and they load a great deal.
+    code = (
+        "import gc, sys; gc.disable(); sys.path[:] = sys.argv[1:]; sys.modules['typing_extensions'] = None; "
+        "from luspool.host_process import main; main()"
+    )
     return python_command(code)
 
 

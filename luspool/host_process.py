@@ -13,9 +13,9 @@ import gc
 import os
 import select
 import socket
+import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,7 +23,6 @@ from .errors import UsageError
 from .host_wall import put_up
 from .preemption import chosen_mechanism
 from .request import Request
-from .resident import Resident
 from .sandbox import Program, Sandbox, codec
 from .sandbox.wall.process import die_with_parent
 from .scheduler import wire
@@ -38,6 +37,7 @@ from .scheduler.protocol import Exited, Failure, StateId
 from .scheduler.supervisor import SHUTDOWN_SECONDS
 
 if TYPE_CHECKING:
+    from .resident import Resident
     from .scheduler.courier import Courier
 
 _DONE, _FAULT, _ORPHANED = 0, 1, 2
@@ -160,7 +160,7 @@ def main() -> NoReturn:
     try:
         _Process(ControlSocket(socket.socket(fileno=CONTROL_FD)), EventSender(socket.socket(fileno=EVENTS_FD))).serve()
     except BaseException:  # the supervisor shows what lands on standard error as the reason
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     os._exit(_FAULT)
 
 
@@ -241,6 +241,9 @@ class _Process:
             self._start_with_others(message, request, program, factory)
             return
         if message.stays:
+            # Not needed otherwise, and a twentieth of what it takes to start.
+            from .resident import Resident  # noqa: PLC0415
+
             self._resident = self._events.resident = Resident(self._events, sandbox, message)
             self._host = self._resident.host
             self._put_up_wall(message, request, program)

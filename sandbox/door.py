@@ -14,13 +14,13 @@ operation to a function of the door and the call's arguments.
 from __future__ import annotations
 
 import errno
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from ..scheduler.faults import described
 from ..scheduler.limits import StateLimits
 from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
@@ -127,8 +127,8 @@ class Door:
             self._last = error
         except OSError as error:
             self._last = RefusedError(error.strerror or str(error), error.errno or errno.EIO)
-        except Exception:  # whatever it is must not become a Lua value
-            self.fault = traceback.format_exc()
+        except Exception as error:  # whatever it is must not become a Lua value
+            self.fault = described(error)
             self._last = RefusedError("internal error of luspool")
         return False
 
@@ -152,8 +152,8 @@ class Door:
                 self.fault = "what was gathered is more than there was room for"
             else:
                 stepper.sent(to, room)
-        except Exception:  # whatever it is must not become a Lua value
-            self.fault = traceback.format_exc()
+        except Exception as error:  # whatever it is must not become a Lua value
+            self.fault = described(error)
 
     def hold(self, file: OpenFile) -> int:
         """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""

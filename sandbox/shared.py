@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from .compiler import ChunkCache
-from .sources import SourceLog
+
+if TYPE_CHECKING:
+    from .sources import SourceLog
 
 
 class Shared(Struct, frozen=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -35,8 +35,10 @@ from .door import Door
 from .preemption import StepEnd, Stepper, mechanism
 from .program import NO_ARGUMENTS, Program
 from .shared import Shared
-from .sources import SourceLog
 from .syntax import Stop, SyntaxFault, TranslationStoppedError
+
+if TYPE_CHECKING:
+    from .sources import SourceLog
 
 _PREEMPTED: Final = Preempted()
 _WAITING_FOR_PARENT: Final = Waiting(InboxHasMail(), takes=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 
 from .announcer import Announcer, FaultHandler
 from .dispatcher import Dispatcher
+from .faults import described
 from .meter import CpuMeter
 from .protocol import Ended, Failure, Port, Runnable, StepResult
 from .tree import Phase, State
@@ -135,4 +135,4 @@ def close(state: State) -> None:
 
 def internal_failure(error: BaseException) -> Failure:
     """A fault of luspool itself, which no script can cause: the Python traceback is for the log."""
-    return Failure("internal", b"", f"internal error: {error!r}", "".join(traceback.format_exception(error)), "")
+    return Failure("internal", b"", f"internal error: {error!r}", described(error), "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 
 from .. import calls_text, compiler
 from ..preemption import mechanism
@@ -13,15 +12,10 @@ def prepare() -> None:
     """Load what a host would otherwise read from files of its own, or import, later. Repeatable. As `mechanism`.
 
     The text of the states' library; the tables of encodings; the native module, which every state opens again by its
-    path, or the executable memory of the portable hook; the time zone. What Python imports late is what it needs to
-    show a traceback, different in each version: so one is made. tests/wall/test_inside.py sees to it that nothing more
-    is imported behind the wall.
+    path, or the executable memory of the portable hook; the time zone. tests/wall/test_inside.py sees to it
+    that nothing is imported behind the wall.
     """
     compiler.library()
     calls_text.encodings()
     mechanism()
     time.localtime()
-    try:
-        raise NameError("rehearsed", name="rehearsal")  # noqa: TRY301 - an error of a kind that gets suggestions
-    except NameError:
-        traceback.format_exc()

@@ -49,8 +49,9 @@ print(co(), co(), co())
 error("the end")
 """
 SET_UP = """
-    import os, traceback
+    import os
     import inside
+    from luspool.scheduler.faults import described
     from luspool.sandbox.wall import Mode, Wall, prepare
 
     os.chdir({folder!r})
@@ -69,8 +70,8 @@ RUN = """
     for code in ("undefined", "os.undefined", "1 / 0", "compile('a b', 'x', 'exec')"):
         try:
             eval(code)
-        except Exception:
-            traceback.format_exc()
+        except Exception as error:
+            described(error)
     lua.run_broken()
     lua.shutdown()
     print("imported:", imports.names)
