@@ -81,4 +81,9 @@ function codec.decode(s)
   return parts.codec_decode.decode(s)
 end
 
+--- post(to, value) -> whether it was put to others that go out together; take(bundle, at) -> where the message at this place of
+--- such a bundle ends, and its value, or nothing. Only in C.
+function codec.post() return false end
+function codec.take() end
+
 return codec

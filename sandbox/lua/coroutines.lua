@@ -91,7 +91,6 @@ return {
 
   --- post(to, payload): whether it was taken to go out later, by the end of the step at the latest. sent(to, room): what the
   --- host has said to one that went alone; gives `room` (native/preempt.c).
-  post = native and native.post or function() return false end,
   sent = native and native.sent or function(_, room) return room end,
 
   --- Ends the state at once: does not come back. (Without the native module, portable.lua sets it.)

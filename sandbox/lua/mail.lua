@@ -2,7 +2,7 @@
 local raw, door, coroutines, parts, is_worker = ...
 local select, error, byte, unpack = raw.select, raw.error, raw.string_byte, raw.string_unpack
 local wait, await, codec = coroutines.wait, coroutines.await, parts.codec
-local post, sent = coroutines.post, coroutines.sent
+local post, take, sent = codec.post, codec.take, coroutines.sent
 local BUNDLE <const>, FIRST <const> = 0xB5, 2 -- what a bundle begins with, and where its first message does
 
 local function only_in_worker(func)
@@ -22,19 +22,25 @@ local mail = {}
 function mail.message(...)
   only_in_worker("message")
   if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
+  if post(0, (...)) then return end
   local payload, problem, is_too_large = codec.encode_one("message", (...))
   if not payload then parts.support.cannot_send(problem, is_too_large) end
-  if post(0, payload) then return end
   while not sent(0, door(MESSAGE, payload)) do wait(2) end
 end
 
 local begun, at -- a bundle of which not all has been taken, and where its next message begins
 
---- The next message of the bundle. It is put away first: what is wrong with it is to be said once.
+--- The next message of the bundle.
 local function next_of_begun()
-  local bundle, payload = begun, nil
-  begun = nil
-  payload, at = unpack("<s4", bundle, at)
+  local bundle, from = begun, at
+  local next_, value = take(bundle, from)
+  if next_ then
+    if next_ <= #bundle then at = next_ else begun = nil end
+    return value
+  end
+  begun = nil -- what is wrong with it is to be said once
+  local payload
+  payload, at = unpack("<s4", bundle, from)
   if at <= #bundle then begun = bundle end
   return (codec.decode(payload))
 end

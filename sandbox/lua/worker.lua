@@ -10,7 +10,7 @@ local wait, await, position = coroutines.wait, coroutines.await, coroutines.posi
 local codec = parts.codec
 local encode, encode_one, decode = codec.encode, codec.encode_one, codec.decode
 local byte, sub, pack, unpack = raw.string_byte, raw.string_sub, raw.string_pack, raw.string_unpack
-local post, sent = coroutines.post, coroutines.sent
+local post, take, sent = codec.post, codec.take, coroutines.sent
 local BUNDLE <const>, FIRST <const> = 0xB5, 2
 
 local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
@@ -88,9 +88,9 @@ end
 function worker.send(handle, ...)
   local id = check_handle(1, "send", handle)
   if select("#", ...) == 0 then support.complain("bad argument #2 to 'send' (value expected)", 3) end
+  if post(id, (...)) then return end
   local payload, problem, is_too_large = encode_one("message", (...))
   if not payload then support.cannot_send(problem, is_too_large) end
-  if post(id, payload) then return end
   while not sent(id, door(SEND, id, payload)) do wait(2) end
 end
 
@@ -127,12 +127,19 @@ function worker.limit(limits)
   end
 end
 
---- The next message of a worker's bundle. It is put away first: what is wrong with it is to be said once.
+--- The next message of a worker's bundle.
 local function next_of_begun(id)
-  local bundle = begun[id]
-  begun[id] = nil
-  local payload, position_ = unpack("<s4", bundle, at[id])
-  if position_ <= #bundle then begun[id], at[id] = bundle, position_ else at[id] = nil end
+  local bundle, from = begun[id], at[id]
+  local next_, value = take(bundle, from)
+  if next_ and next_ <= #bundle then
+    at[id] = next_
+    return value
+  end
+  begun[id], at[id] = nil, nil -- what is wrong with it is to be said once
+  if next_ then return value end
+  local payload
+  payload, next_ = unpack("<s4", bundle, from)
+  if next_ <= #bundle then begun[id], at[id] = bundle, next_ end
   return (decode(payload))
 end
 

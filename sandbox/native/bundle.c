@@ -11,7 +11,6 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bundle.h"
 
@@ -19,27 +18,29 @@
 enum { HEAD = 0xB5, HEAD_SIZE = 1, LENGTH_SIZE = 4 };
 
 /* What the receiver holds of a bundle that it has begun is in its own heap: this much for each worker, at most. */
-enum { CAPACITY = 4096 };
-enum { LARGEST = 1024 };  /* of a message; one that is larger gains little */
+enum { CAPACITY = 16384 };
 
 static const int64_t BURST = 50000;
 
-int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, int64_t now, int may_wait) {
-    size_t length = bundle->length ? bundle->length : HEAD_SIZE, taken = length + LENGTH_SIZE + size;
+int bundle_may_take(struct bundle *bundle, long long to, int64_t now, int may_wait) {
     int follows = to == bundle->last_to && now - bundle->last < BURST;
     bundle->last = now;
     bundle->last_to = to;
-    if (to != bundle->to || size > LARGEST || taken > CAPACITY || taken > bundle->room) return 0;
-    if (!may_wait && (!follows || (bundle->length && now - bundle->since > OPEN_FOR))) return 0;
+    if (to != bundle->to || bundle->room == 0) return 0;
+    return may_wait || (follows && (bundle->length == 0 || now - bundle->since <= OPEN_FOR));
+}
+
+char *bundle_add(struct bundle *bundle, size_t size) {
+    size_t length = bundle->length ? bundle->length : HEAD_SIZE, taken = length + LENGTH_SIZE + size;
+    if (size > LARGEST_GATHERED || taken > CAPACITY || taken > bundle->room) return NULL;
     if (bundle->length == 0) {
-        if ((bundle->bytes = malloc(CAPACITY)) == NULL) return 0;
+        if ((bundle->bytes = malloc(CAPACITY)) == NULL) return NULL;
         bundle->bytes[0] = (char)HEAD;
-        bundle->since = now;
+        bundle->since = bundle->last;
     }
     for (int i = 0; i < LENGTH_SIZE; i++) bundle->bytes[length + i] = (char)(size >> 8 * i);
-    memcpy(bundle->bytes + length + LENGTH_SIZE, message, size);
     bundle->length = taken;
-    return 1;
+    return bundle->bytes + length + LENGTH_SIZE;
 }
 
 void bundle_room(struct bundle *bundle, long long to, size_t room) {

@@ -23,10 +23,14 @@ struct bundle {
 };
 
 enum { NOBODY = -1 };
+enum { LARGEST_GATHERED = 4096 };  /* bytes of a message that is put in; a larger one gains little */
 
-/* Puts a message in. 0: it is to be sent by itself, after the bundle. `may_wait`: nobody could take it before the end of
-** the step anyhow. */
-int bundle_add(struct bundle *bundle, long long to, const char *message, size_t size, int64_t now, int may_wait);
+/* Whether a message that comes now may be put in, if there is room; to be asked once for each. 0: it is to be sent by itself, after
+** the bundle. `may_wait`: nobody could take it before the end of the step anyhow. */
+int bundle_may_take(struct bundle *bundle, long long to, int64_t now, int may_wait);
+
+/* Where the message that was asked about last is to be written, at once. NULL: there is no room. */
+char *bundle_add(struct bundle *bundle, size_t size);
 
 /* What was sent last, to this receiver, has left room for so many bytes. Only while nothing is in there. */
 void bundle_room(struct bundle *bundle, long long to, size_t room);

@@ -13,6 +13,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "bundle.h"
 #include "native.h"
 
 /* The format. */
@@ -271,8 +272,9 @@ static int put_body(struct message *m, int table) {
     return m->sizes.count < CHUNK || end_run(&m->sizes);
 }
 
-/* Writes stack[first...] and what hangs on them. Whatever it gives, there are things left on the stack. */
-static int put_message(struct message *m, int first, int room) {
+/* Writes stack[first...] and what hangs on them, if bodies take no more than `most` bytes. Whatever it gives, there are things
+** left on the stack. */
+static int put_message(struct message *m, int first, int room, int most) {
     lua_State *L = m->L;
     int last = lua_gettop(L), level_end;
     m->base = last;
@@ -280,7 +282,7 @@ static int put_message(struct message *m, int first, int room) {
     m->room = room;
     use_slots(m, FIRST_SLOTS);
     start_writer(&m->sizes, m->bytes + HEADER, SIZES_ROOM - HEADER);
-    start_writer(&m->body, m->bytes + SIZES_ROOM, MOST_WRITTEN);
+    start_writer(&m->body, m->bytes + SIZES_ROOM, (size_t)most);
     start_writer(&m->keys, m->key_bytes, MOST_KEYS);
     lua_pushnil(L);  /* where there is a key later */
     for (int i = first; i <= last; i++) {
@@ -301,48 +303,66 @@ static int put_message(struct message *m, int first, int room) {
     return end_run(&m->sizes);
 }
 
-/* Pushes the message of stack[first...], or gives 0. Apart from what calls Lua, as its frame is large. */
-static __attribute__((noinline)) int push_message(lua_State *L, int first) {
-    struct message m;
+/* Makes the message of stack[first...] in `m`, or gives NULL. */
+static const char *make_message(struct message *m, lua_State *L, int first, int most, size_t *size) {
     int top = lua_gettop(L);
-    m.L = L;
-    m.most_depth = lua_tointegerx(L, UPVALUE(DEEPEST), NULL);
-    int is_done = put_message(&m, first, FEW_TABLES);
-    if (!is_done && m.is_crowded && lua_checkstack(L, MOST_TABLES + SPARE)) {
+    m->L = L;
+    m->most_depth = lua_tointegerx(L, UPVALUE(DEEPEST), NULL);
+    int is_done = put_message(m, first, FEW_TABLES, most);
+    if (!is_done && m->is_crowded && lua_checkstack(L, MOST_TABLES + SPARE)) {
         lua_settop(L, top);
-        is_done = put_message(&m, first, MOST_TABLES);
+        is_done = put_message(m, first, MOST_TABLES, most);
     }
     lua_settop(L, top);
-    size_t head = (size_t)(m.sizes.at - m.bytes), size = head + (size_t)(m.body.at - (m.bytes + SIZES_ROOM));
-    if (!is_done || (long long)size > lua_tointegerx(L, UPVALUE(LARGEST), NULL)) return 0;
-    unsigned char *start = m.bytes + SIZES_ROOM - head;
-    memmove(start + HEADER, m.bytes + HEADER, head - HEADER);
+    size_t head = (size_t)(m->sizes.at - m->bytes);
+    *size = head + (size_t)(m->body.at - (m->bytes + SIZES_ROOM));
+    if (!is_done || (long long)*size > lua_tointegerx(L, UPVALUE(LARGEST), NULL)) return NULL;
+    unsigned char *start = m->bytes + SIZES_ROOM - head;
+    memmove(start + HEADER, m->bytes + HEADER, head - HEADER);
     start[0] = VERSION;
     start[1] = LIST;
     store(start + 2, (uint64_t)(top - first + 1), 2);
-    store(start + 4, (uint64_t)m.tables, 4);
+    store(start + 4, (uint64_t)m->tables, 4);
     store(start + 8, 0, 4);
-    lua_pushlstring(L, (const char *)start, size);
-    return 1;
+    return (const char *)start;
 }
 
-/* Pushes the message of a scalar at the index, or gives 0. */
-static int push_scalar(lua_State *L, int index) {
-    unsigned char bytes[7 + MOST_SHORT] = {VERSION, ONE}, *at = bytes + 3;
-    long long largest = lua_tointegerx(L, UPVALUE(LARGEST), NULL);
+/* Pushes the message of stack[first...], or gives 0. Apart from what calls Lua, as its frame is large. */
+static __attribute__((noinline)) int push_message(lua_State *L, int first) {
+    struct message m;
     size_t size;
+    const char *bytes = make_message(&m, L, first, MOST_WRITTEN, &size);
+    if (bytes != NULL) lua_pushlstring(L, bytes, size);
+    return bytes != NULL;
+}
+
+/* The message of a scalar: bytes, and after them the text of a string that is long. */
+struct scalar {
+    unsigned char bytes[7 + MOST_SHORT];
+    size_t size, text_size;
     const char *text;
+};
+
+/* Makes the message of a scalar at the index, or gives 0. */
+static int make_scalar(struct scalar *s, lua_State *L, int index) {
+    unsigned char *at = s->bytes + 3;
+    long long largest = lua_tointegerx(L, UPVALUE(LARGEST), NULL);
+    const char *text;
+    size_t size;
+    s->bytes[0] = VERSION;
+    s->bytes[1] = ONE;
+    s->text_size = 0;
     switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
-        bytes[2] = BOOL << 4 | 1;
+        s->bytes[2] = BOOL << 4 | 1;
         *at++ = (unsigned char)lua_toboolean(L, index);
         break;
     case LUA_TNUMBER:
         if (lua_isinteger(L, index)) {
-            bytes[2] = INT8 << 4 | 1;
+            s->bytes[2] = INT8 << 4 | 1;
             at = store(at, (uint64_t)lua_tointegerx(L, index, NULL), 8);
         } else {
-            bytes[2] = FLOAT << 4 | 1;
+            s->bytes[2] = FLOAT << 4 | 1;
             at = store(at, (uint64_t)bits_of(lua_tonumberx(L, index, NULL)), 8);
         }
         break;
@@ -350,14 +370,13 @@ static int push_scalar(lua_State *L, int index) {
         text = lua_tolstring(L, index, &size);
         if ((long long)size > largest - 7) return 0;  /* nearly too large is rare enough for Lua */
         if (size > MOST_SHORT) {
-            bytes[2] = LONG << 4 | 1;
+            s->bytes[2] = LONG << 4 | 1;
             at = store(at, size, 4);
-            lua_pushlstring(L, (const char *)bytes, (size_t)(at - bytes));
-            lua_pushvalue(L, index);
-            lua_concat(L, 2);  /* copies it once */
-            return 1;
+            s->text = text;
+            s->text_size = size;
+            break;
         }
-        bytes[2] = SHORT << 4 | 1;
+        s->bytes[2] = SHORT << 4 | 1;
         *at++ = (unsigned char)size;
         memcpy(at, text, size);
         at += size;
@@ -365,14 +384,53 @@ static int push_scalar(lua_State *L, int index) {
     default:
         return 0;
     }
-    if (at - bytes > largest) return 0;
-    lua_pushlstring(L, (const char *)bytes, (size_t)(at - bytes));
+    s->size = (size_t)(at - s->bytes);
+    return (long long)s->size <= largest;
+}
+
+static int push_scalar(lua_State *L, int index) {
+    struct scalar s;
+    if (!make_scalar(&s, L, index)) return 0;
+    lua_pushlstring(L, (const char *)s.bytes, s.size);
+    if (s.text_size != 0) {
+        lua_pushvalue(L, index);
+        lua_concat(L, 2);  /* copies it once */
+    }
     return 1;
 }
 
 static int encode_one(lua_State *L) {
     lua_settop(L, 2);
     return push_scalar(L, 2) || push_message(L, 2) ? 1 : otherwise(L, "encode_one");
+}
+
+static int gather_scalar(lua_State *L, int index) {
+    struct scalar s;
+    char *room = make_scalar(&s, L, index) ? gather(L, s.size + s.text_size) : NULL;
+    if (room == NULL) return 0;
+    memcpy(room, s.bytes, s.size);
+    if (s.text_size != 0) memcpy(room + s.size, s.text, s.text_size);
+    return 1;
+}
+
+static __attribute__((noinline)) int gather_message(lua_State *L, int first) {
+    struct message m;
+    size_t size;
+    const char *bytes = make_message(&m, L, first, LARGEST_GATHERED, &size);
+    char *room = bytes != NULL ? gather(L, size) : NULL;
+    if (room != NULL) memcpy(room, bytes, size);
+    return room != NULL;
+}
+
+/* post(to, value): whether a message of the value was put to others that go out together (bundle.c). If not, nothing has been
+** done. */
+static int post(lua_State *L) {
+    lua_settop(L, 2);
+    int type = lua_type(L, 2);
+    int is_done = may_gather(L, lua_tointegerx(L, 1, NULL)) &&
+                  (type == LUA_TTABLE || type == LUA_TNIL ? gather_message(L, 2) : gather_scalar(L, 2));
+    lua_pushboolean(L, is_done);
+    return 1;
 }
 
 static int encode(lua_State *L) {
@@ -560,21 +618,38 @@ static int read_one(struct reader *in) {
     return begin_run(in, 1, INT1, BOOL) && push_value(in) && in->at == in->end ? 1 : -1;
 }
 
+/* Pushes the values of a message and gives their number, or -1. There is one thing on the stack, which keeps the bytes. */
+static int read_message(lua_State *L, const unsigned char *bytes, size_t size) {
+    if (size <= 2 || bytes[0] != VERSION) return -1;
+    struct reader in = {.L = L, .at = bytes + 2, .end = bytes + size};
+    if (bytes[1] == ONE) return read_one(&in);
+    return bytes[1] == LIST && size <= MOST_READ ? read_list(&in) : -1;
+}
+
 static int decode(lua_State *L) {
     size_t size;
-    int count = -1;
     lua_settop(L, 1);
-    if (lua_type(L, 1) == LUA_TSTRING) {
-        const unsigned char *text = (const unsigned char *)lua_tolstring(L, 1, &size);
-        if (size > 2 && text[0] == VERSION) {
-            struct reader in = {.L = L, .at = text + 2, .end = text + size};
-            if (text[1] == ONE) count = read_one(&in);
-            else if (text[1] == LIST && size <= MOST_READ) count = read_list(&in);
-        }
-    }
+    const char *bytes = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &size) : NULL;
+    int count = bytes != NULL ? read_message(L, (const unsigned char *)bytes, size) : -1;
     if (count >= 0) return count;
     lua_settop(L, 1);
     return otherwise(L, "decode");
+}
+
+/* take(bundle, at): where the message at this place of a bundle ends, and its value. Nothing, where that is for Lua to see. */
+static int take(lua_State *L) {
+    enum { LENGTH_SIZE = 4 };
+    size_t size;
+    const char *bundle = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &size) : NULL;
+    long long at = lua_tointegerx(L, 2, NULL) - 1;
+    lua_settop(L, 1);
+    if (bundle == NULL || at < 0 || at + LENGTH_SIZE > (long long)size) return 0;
+    const unsigned char *message = (const unsigned char *)bundle + at + LENGTH_SIZE;
+    size_t length = (size_t)load(message - LENGTH_SIZE, LENGTH_SIZE);
+    if (length > size - (size_t)at - LENGTH_SIZE || read_message(L, message, length) != 1) return 0;
+    lua_pushinteger(L, at + LENGTH_SIZE + (long long)length + 1);
+    lua_rotate(L, -2, 1);
+    return 2;
 }
 
 /* --- The functions --------------------------------------------------------------------------------------------------- */
@@ -583,10 +658,10 @@ static int decode(lua_State *L) {
 ** is Lua's function of this name. */
 static int make_codec(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
-        {"encode_one", encode_one}, {"encode", encode}, {"decode", decode},
+        {"encode_one", encode_one}, {"encode", encode}, {"decode", decode}, {"post", post}, {"take", take},
     };
     lua_settop(L, SPECIAL);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, sizeof functions / sizeof *functions);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         for (int upvalue = OTHERWISE; upvalue <= SPECIAL; upvalue++) lua_pushvalue(L, upvalue);
         lua_pushcclosure(L, functions[i].function, SPECIAL);

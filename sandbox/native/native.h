@@ -16,6 +16,13 @@ int is_pause_due(void);
 /* preempt.c: collects garbage where a string of so many bytes would not fit otherwise. 0: it never will. */
 int make_room(lua_State *L, double size);
 
+/* preempt.c: whether a message to the parent (0) or a child may go out with others, or at the end of the step; to be asked once
+** for each, before it is made. If not, it is for the caller to send it, after those. */
+int may_gather(lua_State *L, long long to);
+
+/* preempt.c: where such a message of so many bytes is to be written, at once; NULL where it does not fit. */
+char *gather(lua_State *L, size_t size);
+
 /* guards.c: puts `guard` into the table on top of the stack. */
 void add_guard(lua_State *L);
 

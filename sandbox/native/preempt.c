@@ -101,7 +101,7 @@ struct thread {
     volatile int pending;                   /* the slice is over, and the state not yet suspended; or `must_send` */
     volatile int suspension;                /* WAITING or PREEMPTED, while it is passed up to the driver */
     volatile int blocked;                   /* resumers, from the driver to `current`, that can't yield */
-    int gathers;                            /* whether messages may wait for others: see `co_post` */
+    int gathers;                            /* whether messages may wait for others: see `may_gather` */
     const volatile char *unshared;          /* not 0: nobody else would run at once what this step wakes */
     PyObject *send;                         /* the stepper's, during its step */
     struct resumer *resumers;               /* of `current`, the innermost first */
@@ -482,21 +482,22 @@ static int co_await(lua_State *L) {
     return lua_yieldk(L, 0, 0, await_more);
 }
 
-/* post(to, message): true where the message to the parent (0) or a child was taken, to go out with others or at the end of
-** the step. If not, it is for the caller to send it, after those. A state whose slices never end gathers nothing, nor does
-** one that can't be suspended here: nobody could say when what was gathered goes out. */
-static int co_post(lua_State *L) {
+/* A state whose slices never end gathers nothing, nor does one that can't be suspended here: nobody could say when what was
+** gathered goes out. */
+int may_gather(lua_State *L, long long to) {
+    struct thread *me = stepping(L);
+    return me->gathers && !me->blocked && lua_isyieldable(L) &&
+           bundle_may_take(&me->state->bundle, to, clock_now(), *me->unshared);
+}
+
+char *gather(lua_State *L, size_t size) {
     struct thread *me = stepping(L);
     struct bundle *bundle = &me->state->bundle;
-    size_t size;
-    const char *message = lua_tolstring(L, 2, &size);
-    nanoseconds now = clock_now();
-    int taken = message != NULL && me->gathers && !me->blocked && lua_isyieldable(L) &&
-                bundle_add(bundle, lua_tointegerx(L, 1, NULL), message, size, now, *me->unshared);
-    if (taken && bundle->since == now && (me->timer_at == 0 || me->timer_at > now + GATHERED_FOR))
-        set_timer(me, now + GATHERED_FOR);
-    lua_pushboolean(L, taken);
-    return 1;
+    int is_first = bundle->length == 0;
+    char *room = bundle_add(bundle, size);
+    nanoseconds due = bundle->since + GATHERED_FOR;
+    if (room != NULL && is_first && (me->timer_at == 0 || me->timer_at > due)) set_timer(me, due);
+    return room;
 }
 
 /* sent(to, room): notes, and gives, what the host has said to a message that went alone: how much room there is after
@@ -596,7 +597,7 @@ int make_room(lua_State *L, double size) {
 __attribute__((visibility("default"))) int luspool_open(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close}, {"suspend", co_suspend},
-        {"leave", co_leave}, {"post", co_post}, {"sent", co_sent}, {"await", co_await},
+        {"leave", co_leave}, {"sent", co_sent}, {"await", co_await},
     };
     void *unused;
     if (lua_getallocf(L, &unused) != luaL_alloc) return luaL_error(L, "the state has an allocator of its own");

@@ -129,6 +129,31 @@ def test_what_was_sent_goes_out_before_anything_else_is_asked_for(sender):
     assert order == [each for i in range(1, 10) for each in (i, b"%d\n" % i)]
 
 
+MIXED = """
+    local E = enum a, b end
+    for _, value in ipairs { 1, 2, E.a, { E.b }, ("x"):rep(100), ("x"):rep(4080), ("x"):rep(4200), true } do
+      worker.message(value)
+      assert(not pcall(worker.message, print))
+      worker.message(nil)
+      worker.message { value }
+    end
+"""
+
+
+@only_native
+@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
+def test_what_is_rare_or_large_goes_alone_and_keeps_its_place(lus, sender, time):
+    script = sender(MIXED)
+    assert script.state.step(time) == Ended(Returned())
+    receiver = lus("while true do local m = worker.peek() print(m and #tostring(m), type(m)) end", is_worker=True)
+    receiver.port.inbox += script.port.outbox
+    receiver.waits_for()
+    kinds = ["number", "number", "enum", "table", *["string"] * 3, "boolean"]
+    assert [line.split()[1] for line in receiver.port.lines] == [k for kind in kinds for k in (kind, "nil", "table")]
+    assert [line.split()[0] for line in receiver.port.lines[12:21:3]] == ["100", "4080", "4200"]
+    assert max(len(payload) for payload in script.port.outbox if payload[0] == HEAD) > 4096
+
+
 ENDS = {
     "an error": "error('over')",
     "no memory": "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(i) end",
@@ -313,6 +338,15 @@ def test_a_broken_bundle_is_an_error_once(lus, name):
     assert parent.port.lines == ["false", "next"]
 
 
+def test_a_broken_message_in_a_bundle_leaves_those_behind_it(lus):
+    script = lus("for i = 1, 3 do print(pcall(worker.peek)) end", is_worker=True)
+    broken = codec.encode("x", what=1)[:-1]
+    first = bundle(1)
+    script.port.inbox.append(first + len(broken).to_bytes(4, "little") + broken + bundle(2)[1:])
+    assert script.end() == Returned()
+    assert [line.split()[0] for line in script.port.lines] == ["true", "false", "true"]
+
+
 class BoundedPort(FakePort):
     """Its outbox is a mailbox of the scheduler's, out of which somebody takes at times."""
 
@@ -333,8 +367,8 @@ class BoundedPort(FakePort):
 
 @settings(max_examples=100)
 @given(
-    sizes=st.lists(st.integers(0, 1500) | st.integers(0, 20), max_size=100),
-    capacity=st.integers(1, 10_000) | st.integers(1, 1000),
+    sizes=st.lists(st.integers(0, 5000) | st.integers(0, 300) | st.integers(0, 20), max_size=100),
+    capacity=st.integers(1, 30_000) | st.integers(1, 1000),
     takes=st.lists(st.integers(0, 3), max_size=10),
     rhythm=st.tuples(st.integers(0, 2000), st.integers(2, 50), st.sampled_from([FREE, UNSHARED])),
 )
@@ -342,7 +376,8 @@ def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacit
     busy, peeks, time = rhythm
     source = (
         f"for i, size in ipairs {{ {', '.join(map(str, sizes))} }} do "
-        f"worker.message(i .. ('x'):rep(size)) for k = 1, {busy} * (i % 3) do end "
+        "worker.message(i % 3 == 0 and { i, ('x'):rep(size) } or i .. ('x'):rep(size)) "
+        f"for k = 1, {busy} * (i % 3) do end "
         f"if i % {peeks} == 0 then worker.peek() end end"
     )
     port = BoundedPort(capacity, takes)
@@ -359,4 +394,5 @@ def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacit
         script.state.close()
     while port.mailbox.used:
         port.take()
-    assert messages(port.outbox) == [f"{i + 1}{'x' * size}" for i, size in enumerate(sizes)]
+    expected = [[i, "x" * size] if i % 3 == 0 else f"{i}{'x' * size}" for i, size in enumerate(sizes, 1)]
+    assert messages(port.outbox) == expected
