@@ -19,7 +19,7 @@
     ├── EndOfMessagesError           a job that came to a good end has sent no further message
     ├── OverdueError            124  the program's time was over, and its host did not end it
     ├── OutputClosedError       141  the reader of our output has gone (`| head`): as if SIGPIPE had ended us
-    └── CannotWriteError        125  standard output takes nothing (a full disk)
+    └── CannotWriteError        125  output, an audit log or a trace can't be written (a full disk)
     Interrupted               128+n  not an error: the signal n asks for the end
 
 Every message is for people: what happened, where, and the next step. Lower layers' errors are translated to these at

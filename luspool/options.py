@@ -17,10 +17,14 @@ from .scheduler.units import format_duration
 Read = TypeVar("Read")
 
 
+def quiet_option(command: Callable[..., int]) -> Callable[..., int]:
+    option = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="One line for each error.")
+    return option(command)
+
+
 def verbosity_options(command: Callable[..., int]) -> Callable[..., int]:
-    quiet = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="One line for each error.")
     verbose = click.option("-v", "--verbose", "verbosity", flag_value=1, type=int, help="Say also what is done.")
-    return quiet(verbose(command))
+    return quiet_option(verbose(command))
 
 
 def strict_globals_option(command: Callable[..., int]) -> Callable[..., int]:

@@ -36,7 +36,6 @@ class Permission(Struct, frozen=True):
     name: str
     value: ValueKind
     covers: tuple[str, ...]
-    meaning: str
     grantable: bool = True
     in_scripts: bool = True
 
@@ -50,19 +49,17 @@ _FS = ("fs:read", "fs:write")
 _NETWORK = ("network:tcp", "network:udp", "network:http")
 
 _RECORDS = (
-    Permission("load", ValueKind.NONE, ("load",), "load code: load, loadfile, dofile, require, worker.create"),
-    Permission("fs", ValueKind.PATH, _FS, "fs:read and fs:write"),
-    Permission("fs:read", ValueKind.PATH, ("fs:read",), "read files and list directories"),
-    Permission("fs:write", ValueKind.PATH, ("fs:write",), "create, change and remove files and directories"),
-    Permission("env", ValueKind.NAME, ("env",), "read environment variables"),
-    Permission("host", ValueKind.FUNCTION, ("host",), "call functions of the program that runs the script"),
-    Permission("seal", ValueKind.NONE, (), "end all further changes by pledge calls"),
-    Permission("exec", ValueKind.OPAQUE, ("exec",), "start programs", grantable=False),
-    Permission("network", ValueKind.OPAQUE, _NETWORK, "every kind of network access", grantable=False),
-    *(Permission(name, ValueKind.OPAQUE, (name,), "one kind of network access", grantable=False) for name in _NETWORK),
-    Permission(
-        "all", ValueKind.NONE, ("load", *_FS, "env", "host"), "everything that can be granted", in_scripts=False
-    ),
+    Permission("load", ValueKind.NONE, ("load",)),
+    Permission("fs", ValueKind.PATH, _FS),
+    Permission("fs:read", ValueKind.PATH, ("fs:read",)),
+    Permission("fs:write", ValueKind.PATH, ("fs:write",)),
+    Permission("env", ValueKind.NAME, ("env",)),
+    Permission("host", ValueKind.FUNCTION, ("host",)),
+    Permission("seal", ValueKind.NONE, ()),
+    Permission("exec", ValueKind.OPAQUE, ("exec",), grantable=False),
+    Permission("network", ValueKind.OPAQUE, _NETWORK, grantable=False),
+    *(Permission(name, ValueKind.OPAQUE, (name,), grantable=False) for name in _NETWORK),
+    Permission("all", ValueKind.NONE, ("load", *_FS, "env", "host"), in_scripts=False),
 )
 
 PERMISSIONS: Mapping[str, Permission] = MappingProxyType({record.name: record for record in _RECORDS})

@@ -37,7 +37,8 @@ class StepEnd(IntEnum):
 
 
 class Stepper(Protocol):
-    """Runs one started state. One thread at a time, but for `stop`; after a step that ended the state, only `close`."""
+    """Runs one started state. One thread at a time, but for `stop` and `step_back`; after a step that ended the state,
+    only `close`."""
 
     def step(self, nanoseconds: int, wanted: bytearray, mail: bytes | None = None, /) -> int:
         """Run until something of `StepEnd` is the case; with 0 nanoseconds, without ever being PREEMPTED.

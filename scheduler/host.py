@@ -15,9 +15,11 @@ Locks, taken in this order and never the other way round
                             `Runnable.location` of states that are in no step, and `Runnable.stop`.
 
 Who writes and who reads
-    Machine, Tree, State    under `Dispatcher.lock`, with three exceptions. `State.runnable` and `State.spec` belong to
+    Machine, Tree, State    under `Dispatcher.lock`, with four exceptions. `State.runnable` and `State.spec` belong to
                             the executor that has taken the state, to step it or to close it. `State.phase` is read by
-                            `Announcer.write` without the lock (below). `State.id` and `tree.root` never change.
+                            `Announcer.write` without the lock (below). `State.brought` is written when the state is
+                            taken, and its port call takes it from there. `State.id` and `tree.root` never change.
+    Slice.wanted            under `Dispatcher.lock`; read by steps, also in their signal handler.
     Executor.stepping, .meter   the executor, without a lock; read by the timekeeper (see `Timekeeper._check`).
     State.is_outside        its port call, without a lock; read by the timekeeper.
     Executor.is_replaced    the timekeeper, under `Dispatcher.lock`.
@@ -25,9 +27,10 @@ Who writes and who reads
     `Host._fault`           whoever meets the first fault, under `Dispatcher.lock`; read by anybody, afterwards.
 
 Flow of a message
-    The sender's port call queues it under the lock; if that makes the receiver ready, it goes to the run queue, and one
-    sleeping executor is notified unless one is on its way already. The sender goes on within its step. The receiver,
-    resumed, asks again: waking never hands anything over.
+    The sender's port call queues it under the lock; if that makes the receiver ready, it goes to the woken, and one
+    sleeping executor is notified, unless one is on its way already or it is kept for the sender's own (`handoff`). The
+    sender goes on within its step. When the receiver's turn comes, the one message that it waits for is taken for it,
+    under the lock (`Machine.take_ready`); of all else waking hands nothing over: the receiver, resumed, asks again.
 
 Ending a step
     A state that is cancelled or exceeds a limit while it is inside its step is told to stop, under the lock, by whoever

@@ -166,7 +166,7 @@ class SpreadDispatcher(Dispatcher):
         return super().wait_for_work()
 
     def show_sleepers(self) -> None:
-        """Who is woken may live in another host, so no message waits."""
+        """Who is woken may live in another host, so not even a first message waits for the end of a step."""
 
     def show(self, idle: int, coming: int = 0) -> None:
         """Show the load, with so many executors asleep, and so many states more than there are. Lock held."""

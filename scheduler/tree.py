@@ -15,7 +15,7 @@ class Phase(Enum):
     """Where a state is in its life."""
 
     READY = "ready"
-    """In the run queue."""
+    """In one of the two queues."""
     RUNNING = "running"
     """Inside `step`, on one executor."""
     WAITING = "waiting"
@@ -155,7 +155,7 @@ class Tree:
         self.peak = 0
         """The most that `memory` has been where it was looked at."""
         self.output = 0
-        """Bytes written to standard output and errors."""
+        """Bytes written to standard output and errors, and to files."""
         self.elsewhere = Usage()
         """What other hosts have used for this tree, as far as is known: counts on top of the four above."""
         self.states: dict[StateId, State] = {}

@@ -10,6 +10,7 @@ call), `places`, `script` (one script), `scan` (a script and all that it loads a
 `record` writes the log of a run, a file of lines that `record_lines` makes; `record.schema.json` is their form.
 
 `report` and `derive` read the logs of runs: `log` (lines as checked records), `summary` (who was above whom, what each
-did and what it never used), `report_text`, `report_json`, `report_page` (three forms of that; `page/` is the template),
+did and what it never used), `report` (which form of that), `report_words`, `report_text`, `report_json`, `report_page`
+(the forms; `page/` is the template),
 `derive_paths`, `derive` (the least policy), `verify` (a run under it), `derived_file` (its file).
 """

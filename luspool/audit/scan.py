@@ -17,8 +17,6 @@ from ..source import STANDARD_INPUT, display_name, read_script
 from .findings import ANYTHING, Place, ScanResult, ScriptFindings, Target, Unknown, Use
 from .script import scan_script
 
-_NO_FINDINGS = ScriptFindings((), (), ())
-
 
 def scan(scripts: Sequence[str], *, strict_globals: bool = False) -> ScanResult:
     """What these scripts, and those that they run by constant names, can ask for. Each is read once.

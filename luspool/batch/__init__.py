@@ -4,5 +4,6 @@ The modules, each on those before it: `item` (what is to be run), `inputs` and `
 `outcome` (what became of one), `course` (what happens next: again, no more, halt), `key` (which items are the same),
 `ledger` (on disk), `engine` (who runs them), `results`, `logs` and `capture` (what they say), `local` (on this machine)
 and `cluster` (on others), `rights` and `plan` (from an item to a task for an engine), `signals` and `batch` (the loop),
-`display` and `show` (for people), `job` and `commands` (the command). docs/batch.md describes what comes of it.
+`facts` and `lookout` (for `luspool top`), `trace` (its trace), `display` and `show` (for people), `options`, `job` and
+`commands` (the command). docs/batch.md describes what comes of it.
 """

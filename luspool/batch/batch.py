@@ -174,7 +174,7 @@ class Batch:
         if isinstance(plan, Outcome):
             self._settle(number, item, None, plan, tries)
             return
-        if self._resume.statuses and tries.count == 1 and self._adopt(number, item, plan.key):
+        if self._resume.statuses and tries.count == 1 and self._adopt(number, plan.key):
             return
         if not self.course.begin(number, plan.script, tries):
             why = f"{item.script}: not run: too many processes have died of this script"
@@ -184,7 +184,7 @@ class Batch:
         self._in_hand[number] = _InHand(item, plan, tries)
         self._engine.submit(plan.task)
 
-    def _adopt(self, number: int, item: Item, key: bytes) -> bool:
+    def _adopt(self, number: int, key: bytes) -> bool:
         earlier = self._ledger.earlier(self._run.id, key, self._resume.statuses, audited=self._resume.audited)
         if earlier is None or earlier.sources is None or not still_holds(earlier.sources):
             return False

@@ -14,7 +14,7 @@ _RUNNING_MOST: Final = 1000
 
 
 class Facts:
-    """Of one batch, which is `watched` soon after somebody may look. For one thread."""
+    """Of one batch, of which `batch` is set soon after somebody may look. For one thread."""
 
     def __init__(self, name: str, total: int) -> None:
         """`name` is what it is called by."""

@@ -14,7 +14,7 @@ import click
 from msgspec import Struct
 
 from ..hosts import MAX_THREADS
-from ..options import grouped, limit_options, once, reader, slice_option, strict_globals_option, verbosity_options
+from ..options import grouped, limit_options, once, quiet_option, reader, slice_option, strict_globals_option
 from ..scheduler.units import parse_duration, parse_size
 from .course import HaltPolicy, RetryPolicy
 
@@ -226,5 +226,5 @@ class BatchOptions(Struct, frozen=True):
         return (self.verbosity or 0) < 0
 
 
-batch_options = grouped("options", BatchOptions, _rights, _inputs, _engine, _course, _records, verbosity_options)
+batch_options = grouped("options", BatchOptions, _rights, _inputs, _engine, _course, _records, quiet_option)
 """Gives a command all of these options. It gets what they come to as `options`."""

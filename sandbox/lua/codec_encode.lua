@@ -13,7 +13,7 @@ local max_bytes, max_depth = raw.max_bytes, raw.max_depth
 local formats, format_of = parts.codec_formats.formats, parts.codec_formats.format_of
 
 local VERSION <const> = 1
-local ONE <const>, LIST <const> = 0, 1
+local LIST <const> = 1
 local MAX_VALUES <const> = 65535
 local CHUNK <const> = 120
 local INT1 <const>, INT2 <const>, INT4 <const>, INT8 <const>, FLOAT <const>, SHORT <const> = 1, 2, 3, 4, 5, 6

@@ -89,8 +89,7 @@ end
 return {
   wait = wait, await = await, suspend = suspend, position = position, suspension = suspension, REFUSED = REFUSED, native = native,
 
-  --- post(to, payload): whether it was taken to go out later, by the end of the step at the latest. sent(to, room): what the
-  --- host has said to one that went alone; gives `room` (native/preempt.c).
+  --- sent(to, room): what the host has said to a message that went alone; gives `room` (native/preempt.c).
   sent = native and native.sent or function(_, room) return room end,
 
   --- Ends the state at once: does not come back. (Without the native module, portable.lua sets it.)

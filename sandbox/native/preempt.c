@@ -79,7 +79,7 @@ struct state {
     _Atomic int steps_back; /* the thread of this step is to let others go first: see `step_back` */
     size_t used;            /* bytes, to the byte */
     size_t limit;           /* bytes; SIZE_MAX: none */
-    size_t alarm;           /* growth beyond so many bytes is looked at: see `look`; 0 while a refusal is outstanding */
+    size_t alarm;           /* growth beyond so many bytes is looked at: see `refuse`; 0 while a refusal is outstanding */
     int collect;            /* the next hook is to collect garbage */
     void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
     size_t refused_size;    /* there is none */
@@ -161,7 +161,7 @@ static void step_back(struct state *st) {
     if (atomic_exchange_explicit(&st->steps_back, 0, memory_order_relaxed)) setpriority(PRIO_PROCESS, 0, LOW_PRIORITY);
 }
 
-/* Whether messages were gathered long ago, and no more have come. */
+/* Whether the first of what was gathered has waited for long. */
 static int must_send(const struct thread *me, nanoseconds now) {
     const struct bundle *bundle = &me->state->bundle;
     return bundle->length && now - bundle->since >= GATHERED_FOR;
