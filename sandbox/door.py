@@ -142,11 +142,13 @@ class Door:
         Never raises.
         """
         stepper = self.stepper
-        gathered = None if stepper is None else stepper.gathered()
-        if stepper is None or gathered is None:
+        if stepper is None:
             return
-        to, bundle = gathered
         try:
+            gathered = stepper.gathered()
+            if gathered is None:
+                return
+            to, bundle = gathered
             room = self.port.send(to, bundle) if to else self.port.message(bundle)
             if room is None:
                 self.fault = "what was gathered is more than there was room for"

@@ -156,11 +156,12 @@ local function opened(id, item)
   return next_of_begun(id)
 end
 
+-- This and the next are tail calls of `receive`: what called it is one level nearer.
 local function receive_one(id)
   if begun[id] then return next_of_begun(id) end
   local item, asked
   repeat
-    item = await(id, asked, 3) or door(RECEIVE, id)
+    item = await(id, asked, 2) or door(RECEIVE, id)
     asked = true
   until item
   if item == true then return nil end -- dead and empty
@@ -192,7 +193,7 @@ local function receive_many(handles, count)
   local is_asked = #places > 0
   local is_there = is_asked and ask(asked, #places)
   while is_asked and not is_there and #places == count do
-    wait(3)
+    wait(2)
     is_there = ask(asked, count)
   end
   local values = {}

@@ -183,12 +183,13 @@ static void tick(struct thread *me) {
         arm(co);
         nanoseconds done = clock_now(), pause = (done - now) * ARMING_SHARE;
         set_timer(me, done + (pause > RETRY ? pause : RETRY));
-    } else if (now < me->deadline) {
-        nanoseconds next = me->state->bundle.length ? GATHERED_FOR : POLL;
-        set_timer(me, me->deadline < now + next ? me->deadline : now + next);
     } else {
-        nanoseconds over = now - me->deadline;
-        set_timer(me, now + (over < RETRY ? RETRY : over < POLL ? over : POLL));
+        nanoseconds over = now - me->deadline, next = now + POLL;
+        if (over >= 0) next = now + (over < RETRY ? RETRY : over < POLL ? over : POLL);
+        else if (me->deadline < next) next = me->deadline;
+        const struct bundle *bundle = &me->state->bundle;
+        nanoseconds due = bundle->since + GATHERED_FOR;
+        set_timer(me, bundle->length && due < next ? due : next);
     }
 }
 
@@ -790,7 +791,7 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
     me->state->steps_back = 0;  /* it was meant for the thread of another step */
     bring(me->state, count == 3 ? args[2] : Py_None);
     thread->unshared = PyByteArray_GET_SIZE(args[1]) > 1 ? PyByteArray_AS_STRING(args[1]) + 1 : &nobody;
-    thread->send = me->send;
+    PyObject *send = thread->send = Py_XNewRef(me->send);
     Py_INCREF(me->runtime);
     PyObject *runtime = me->runtime;
     Py_BEGIN_ALLOW_THREADS
@@ -804,6 +805,7 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
         if (me->position == NULL) PyErr_Clear();  /* how the step ended is worth more than where */
     }
     Py_DECREF(runtime);
+    Py_XDECREF(send);
     return PyLong_FromLong(outcome);
 }
 

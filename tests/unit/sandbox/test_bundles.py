@@ -1,5 +1,6 @@
 """Messages that go out together: none is lost, doubled or out of order, and none waits for long."""
 
+import time
 from itertools import cycle
 from types import SimpleNamespace
 
@@ -77,9 +78,9 @@ COMPUTES_ON = {
 
 
 @only_native
-@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
+@pytest.mark.parametrize("given", [FREE, UNSHARED], ids=["shared", "unshared"])
 @pytest.mark.parametrize("name", COMPUTES_ON)
-def test_what_was_gathered_goes_out_although_the_state_computes_on(sender, name, time):
+def test_what_was_gathered_goes_out_although_the_state_computes_on(sender, name, given):
     """It is stopped once all has gone out, and would not end otherwise."""
     script = sender(f"for i = 1, 100 do worker.message(i) end {COMPUTES_ON[name]}")
     send = script.port.message
@@ -91,8 +92,28 @@ def test_what_was_gathered_goes_out_although_the_state_computes_on(sender, name,
         return room
 
     script.port.message = message
-    assert script.state.step(time).outcome.kind == "stopped"
+    assert script.state.step(given).outcome.kind == "stopped"
     assert messages(script.port.outbox) == list(range(1, 101))
+
+
+@only_native
+def test_a_state_that_nobody_wants_the_thread_of_sends_soon_all_the_same(sender):
+    """Its slice is over, and ticks come rarely: for most messages none is due when one is gathered."""
+    script = sender(
+        "local till, at = os.clock() + 0.5, os.clock() + 0.1 "
+        "while os.clock() < till do for i = 1, 500 do end "
+        "if os.clock() > at then worker.message(os.clock()) at = os.clock() + 0.0115 end end"
+    )
+    send, delays = script.port.message, []
+
+    def message(payload):
+        delays.append(time.process_time() - codec.decode(payload)[0])
+        return send(payload)
+
+    script.port.message = message
+    assert script.state.step(UNSHARED) == Ended(Returned())
+    assert len(delays) > 10
+    assert sorted(delays)[len(delays) // 2] < 0.005  # one millisecond is due; a tick may be ten away
 
 
 @only_native
@@ -141,10 +162,10 @@ MIXED = """
 
 
 @only_native
-@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
-def test_what_is_rare_or_large_goes_alone_and_keeps_its_place(lus, sender, time):
+@pytest.mark.parametrize("given", [FREE, UNSHARED], ids=["shared", "unshared"])
+def test_what_is_rare_or_large_goes_alone_and_keeps_its_place(lus, sender, given):
     script = sender(MIXED)
-    assert script.state.step(time) == Ended(Returned())
+    assert script.state.step(given) == Ended(Returned())
     receiver = lus("while true do local m = worker.peek() print(m and #tostring(m), type(m)) end", is_worker=True)
     receiver.port.inbox += script.port.outbox
     receiver.waits_for()
@@ -162,11 +183,11 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
+@pytest.mark.parametrize("given", [FREE, UNSHARED], ids=["shared", "unshared"])
 @pytest.mark.parametrize("name", ENDS)
-def test_what_was_sent_before_an_end_is_sent(sender, name, time):
+def test_what_was_sent_before_an_end_is_sent(sender, name, given):
     script = sender(f"for i = 1, 50 do worker.message(i) end {ENDS[name]}", limits={"memory": 4 << 20})
-    assert isinstance(script.state.step(time), Ended)
+    assert isinstance(script.state.step(given), Ended)
     assert messages(script.port.outbox) == list(range(1, 51))
 
 
@@ -182,11 +203,11 @@ def test_what_was_sent_before_a_wait_is_sent(sender):
     assert messages(script.port.outbox) == list(range(1, 51))
 
 
-@pytest.mark.parametrize("time", [FREE, UNSHARED], ids=["shared", "unshared"])
+@pytest.mark.parametrize("given", [FREE, UNSHARED], ids=["shared", "unshared"])
 @pytest.mark.parametrize("room", [0, 1, 10, 100, 1000, 5000])
-def test_no_more_is_gathered_than_there_is_room_for(sender, room, time):
+def test_no_more_is_gathered_than_there_is_room_for(sender, room, given):
     script = sender("for i = 1, 1000 do worker.message(('x'):rep(i)) end", room=room)
-    script.state.step(time)
+    script.state.step(given)
     assert messages(script.port.outbox) == ["x" * i for i in range(1, 1001)]
     assert all(len(payload) <= room for payload in script.port.outbox if payload[0] == HEAD)
 
@@ -373,7 +394,7 @@ class BoundedPort(FakePort):
     rhythm=st.tuples(st.integers(0, 2000), st.integers(2, 50), st.sampled_from([FREE, UNSHARED])),
 )
 def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacity, takes, rhythm):
-    busy, peeks, time = rhythm
+    busy, peeks, given = rhythm
     source = (
         f"for i, size in ipairs {{ {', '.join(map(str, sizes))} }} do "
         "worker.message(i % 3 == 0 and { i, ('x'):rep(size) } or i .. ('x'):rep(size)) "
@@ -383,7 +404,7 @@ def test_any_row_of_messages_arrives_through_any_mailbox(sandbox, sizes, capacit
     port = BoundedPort(capacity, takes)
     script = Script(sandbox, source, {"port": port})
     try:
-        while isinstance(result := script.state.step(time), Waiting):
+        while isinstance(result := script.state.step(given), Waiting):
             if result.condition == InboxHasMail():
                 port.inbox.append(codec.encode("go on"))
                 continue

@@ -91,6 +91,17 @@ def test_where_lua_cannot_suspend_a_wait_is_an_error_and_the_state_goes_on(lus, 
     assert script.port.lines[1] == "later"
 
 
+@pytest.mark.parametrize("call", ["worker.receive(w)", "worker.receive(w, w)", "worker.peek()"])
+def test_that_error_says_where(lus, call):
+    script = lus(
+        f"local w = worker.create('/x')\nprint(pcall(table.sort, {{ 1, 2 }}, function()\nlocal value = {call} end))",
+        is_worker=True,
+        held=("load", "fs:read"),
+    )
+    assert script.end() == Returned()
+    assert script.port.lines[0].startswith("false\tmain.lus:3: cannot wait here")
+
+
 def test_a_coroutine_that_waited_is_suspended_and_resumed_only_by_the_script(lus):
     script = lus(
         """local co = coroutine.create(function(a) local m = worker.peek() local b = coroutine.yield(m) return a, b end)
