@@ -6,13 +6,20 @@ takes a note, and the next `blocking` raises. A call that may block is thus inte
 before it, and everything between two of them is left in peace. Signals after the first change nothing: the end is
 under way, and it does not wait for anything that needs a second Ctrl-C.
 
+A signal that falls between Python's last look at its signals and a call that blocks would be lost on that call, since
+Python's handler runs when it is over. So a thread hears of each signal from C's handler (`signal.set_wakeup_fd`), and
+sends it to the main thread again and again, until Python's handler has run.
+
 A deadline is SIGALRM by a timer. It ends a run whose host does not obey, or whose output nobody takes: the supervisor
 then waits in a write, where nothing but a signal reaches it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -21,8 +28,7 @@ from .errors import Interrupted, OverdueError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _TICK_SECONDS = 0.1
-"""A deadline's signal comes again and again: one that falls between Python's last look at its signals and the call that
-blocks would be lost on it."""
+"""Between two sendings of a signal that may have been lost, a deadline's too."""
 
 
 class _Blocking:
@@ -55,6 +61,7 @@ class Interrupts:
         self._deadline_problem: str | None = None
         self._is_overdue = False
         self._previous: dict[int, Any] = {}
+        self._wakeup = self._previous_wakeup = -1
 
     def check(self) -> None:
         """Raise `Interrupted` if a signal has come, `OverdueError` if the deadline has passed."""
@@ -90,12 +97,29 @@ class Interrupts:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._handle)
+        hears, self._wakeup = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._wakeup, False)
+        self._previous_wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        insisting = (hears, threading.get_ident())
+        threading.Thread(target=self._insist, args=insisting, name="signals", daemon=True).start()
         return self
+
+    def _insist(self, hears: int, main: int) -> None:
+        """The body of the thread, until the other end of the pipe is closed."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        with open(hears, "rb", buffering=0) as numbers:
+            while heard := numbers.read(1):
+                while heard[0] in _SIGNALS and self._caught is None:
+                    time.sleep(_TICK_SECONDS)
+                    if self._caught is None:
+                        signal.pthread_kill(main, heard[0])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.clear_deadline()
+        signal.set_wakeup_fd(self._previous_wakeup)
+        os.close(self._wakeup)
         for number, handler in self._previous.items():
             # After a signal the process ends. A second one meanwhile must not end it otherwise: the interpreter gives
             # up every handler when it closes down, but leaves ignored signals ignored.

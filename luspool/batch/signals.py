@@ -22,7 +22,7 @@ class Signals:
         self.wants_end_now = False
         self.fd = -1
         """Readable when a signal has come, until `taken`."""
-        self._writing = -1
+        self._writing = self._previous_wakeup = -1
         self._previous: dict[int, Any] = {}
 
     def taken(self) -> None:
@@ -34,6 +34,8 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self.fd, self._writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # C's handler writes to it. Python's would come too late for a signal that falls just before a wait.
+        self._previous_wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         # Whoever started us may have asked not to hear of its children; we need to hear of ours.
         self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in _END:
@@ -44,13 +46,10 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_wakeup)
         os.close(self.fd)
         os.close(self._writing)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.wants_end_now |= self.first is not None or number != signal.SIGINT
         self.first = self.first or number
-        try:
-            os.write(self._writing, b"!")
-        except BlockingIOError:
-            return  # as many signals as a pipe holds: it is readable anyway

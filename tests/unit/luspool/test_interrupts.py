@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 
 import pytest
 
@@ -111,3 +113,42 @@ def test_no_timer_and_no_handler_is_left():
         assert signal.getsignal(signal.SIGALRM) is not before
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_signal_that_python_does_not_look_at_is_sent_again():
+    """As one that falls just before a call that blocks: its handler in C has run, and nothing interrupts the call."""
+    reading, writing = os.pipe()
+    with Interrupts() as interrupts:
+
+        def elsewhere():
+            # A thread takes the signal, so that the main thread's call is not interrupted by it.
+            time.sleep(0.05)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+        other = threading.Thread(target=elsewhere)
+        other.start()
+        with pytest.raises(Interrupted) as caught, interrupts.blocking:
+            os.read(reading, 1)
+        other.join()
+    os.close(reading)
+    os.close(writing)
+    assert caught.value.exit_status == 143
+
+
+def ended_threads():
+    """Wait for the threads of all that were left."""
+    for thread in threading.enumerate():
+        if thread.name == "signals":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_nothing_of_it_is_left():
+    ended_threads()
+    files = sorted(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with Interrupts():
+            pass
+    ended_threads()
+    assert sorted(os.listdir("/proc/self/fd")) == files
+    assert signal.set_wakeup_fd(-1) == -1
