@@ -62,6 +62,7 @@ class Interrupts:
         self._is_overdue = False
         self._previous: dict[int, Any] = {}
         self._wakeup = self._previous_wakeup = -1
+        self._insisting: threading.Thread | None = None
 
     def check(self) -> None:
         """Raise `Interrupted` if a signal has come, `OverdueError` if the deadline has passed."""
@@ -100,8 +101,8 @@ class Interrupts:
         hears, self._wakeup = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._wakeup, False)
         self._previous_wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-        insisting = (hears, threading.get_ident())
-        threading.Thread(target=self._insist, args=insisting, name="signals", daemon=True).start()
+        self._insisting = threading.Thread(target=self._insist, args=(hears, threading.get_ident()), daemon=True)
+        self._insisting.start()
         return self
 
     def _insist(self, hears: int, main: int) -> None:
@@ -109,9 +110,9 @@ class Interrupts:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         with open(hears, "rb", buffering=0) as numbers:
             while heard := numbers.read(1):
-                while heard[0] in _SIGNALS and self._caught is None:
+                while heard[0] in _SIGNALS and self._caught is None and self._wakeup >= 0:
                     time.sleep(_TICK_SECONDS)
-                    if self._caught is None:
+                    if self._caught is None and self._wakeup >= 0:
                         signal.pthread_kill(main, heard[0])
 
     def __exit__(
@@ -119,7 +120,10 @@ class Interrupts:
     ) -> None:
         self.clear_deadline()
         signal.set_wakeup_fd(self._previous_wakeup)
-        os.close(self._wakeup)
+        wakeup, self._wakeup = self._wakeup, -1
+        os.close(wakeup)
+        if self._insisting is not None:
+            self._insisting.join()
         for number, handler in self._previous.items():
             # After a signal the process ends. A second one meanwhile must not end it otherwise: the interpreter gives
             # up every handler when it closes down, but leaves ignored signals ignored.
