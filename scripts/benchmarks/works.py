@@ -295,35 +295,33 @@ def costs(peers: Peers) -> list[Work]:
 
 
 def batch(peers: Peers) -> list[Work]:
-    """Small scripts: what one takes, of many."""
+    """Small scripts: what one takes, of many; and of some, where each has a process of its own."""
     folder = temporary_folder()
-    scripts = 3 if peers.is_smoke else 300
-    make(Path(folder, "few"), scripts, 0)
-
-    def contender(*words: str) -> Command:
-        return Command(words, folder, per=scripts)
-
+    many, some = (3, 3) if peers.is_smoke else (3_000, 100)
+    make(Path(folder, "many"), many, 0)
+    make(Path(folder, "some"), some, 0)
     jobs = str(len(os.sched_getaffinity(0)))
-    ours = (LUSPOOL, "batch", "run", "few", "-j", jobs, "-q", "--cpu", "100ms", "--memory", "1M")
-    inside = f"{SANDBOX} --ro-bind few few lua5.4"
+    ours = (LUSPOOL, "batch", "run", "-j", jobs, "-q", "--cpu", "100ms", "--memory", "1M")
     missing = [name for name in ("bwrap", "lua5.4") if shutil.which(name) is None]
     peers.missing.update(dict.fromkeys(missing, "apt install bubblewrap lua5.4"))
-    others = []
-    if not missing:
-        xargs = contender("sh", "-c", f"ls few/* | xargs -P {jobs} -n 1 {inside}")
-        others = [Contender("xargs, bwrap, lua5.4", xargs)]
-        others += peers.installed(
-            "parallel",
-            "apt install parallel",
-            "parallel, bwrap, lua5.4",
-            lambda: contender("sh", "-c", f"ls few/* | parallel -j {jobs} {inside}"),
-        )
-    contenders = [
-        Contender("luspool, warm", contender(*ours)),
-        Contender("luspool, a host each", contender(*ours, "--isolate")),
-        *others,
+
+    def others(scripts: str, count: int) -> list[Contender]:
+        if missing:
+            return []
+        inside = f"{SANDBOX} --ro-bind {scripts} {scripts} lua5.4"
+        xargs = Command(("sh", "-c", f"ls {scripts}/* | xargs -P {jobs} -n 1 {inside}"), folder, per=count)
+        parallel = Command(("sh", "-c", f"ls {scripts}/* | parallel -j {jobs} {inside}"), folder, per=count)
+        return [
+            Contender("xargs, bwrap, lua5.4", xargs),
+            *peers.installed("parallel", "apt install parallel", "parallel, bwrap, lua5.4", lambda: parallel),
+        ]
+
+    warm = Contender("luspool, warm", Command((*ours, "many"), folder, per=many))
+    cold = Contender("luspool, a host each", Command((*ours, "--isolate", "some"), folder, per=some))
+    return [
+        Work(f"a script of {many:,}", [warm, *others("many", many)], [Goal(warm.name, "xargs, bwrap, lua5.4", 5)]),
+        Work(f"a script of {some}, a process each", [cold, *others("some", some)]),
     ]
-    return [Work(f"a script of {scripts}", contenders, [Goal("luspool, warm", "xargs, bwrap, lua5.4", 5)])]
 
 
 def growth(peers: Peers) -> list[Work]:
