@@ -133,9 +133,9 @@ class LogLines:
         for number, rows in found.items():
             batch.decisions[pieces[number].word] += rows
         seconds, microseconds = _times(at)
-        ends = [f'1,"last":"{second}{rest}' for second, rest in zip(seconds, microseconds, strict=True)]
+        ends = [f'1,"last":"{second}{rest}Z' for second, rest in zip(seconds, microseconds, strict=True)]
         for row, count, last in again:
-            ends[_integer(row, 0)] = f'{_integer(count, 1)},"last":"{_time(last)[:-1]}'
+            ends[_integer(row, 0)] = f'{_integer(count, 1)},"last":"{_time(last)}'
             batch.decisions[pieces[numbers[row]].word] += count - 1
         first = batch.last_id + 1
         batch.last_id += len(microseconds)
@@ -165,7 +165,7 @@ class LogLines:
             compared = "," + _members({"shadow": decision, "shadow_rule": _optional(shadow_rule)})
         elif shadow:
             raise ValueError("a shadow's decision, and there is none")
-        return _Ground(word, f'Z",{before},"value":', f',{because},"count":', f'Z"{compared}}}\n')
+        return _Ground(word, f'Z",{before},"value":', f',{because},"count":', f'"{compared}}}\n')
 
     def _line(self, kind: str, **fields: _Json) -> str:
         return "{" + _members({"v": VERSION, "type": kind, "run": self._run, **fields}) + "}\n"

@@ -14,8 +14,8 @@
 
 #include "bundle.h"
 
-/* Known to lua/mail.lua, lua/worker.lua and codec.c too. */
-enum { HEAD = 0xB5, HEAD_SIZE = 1, LENGTH_SIZE = 4 };
+/* Known to lua/mail.lua and lua/worker.lua too, as LENGTH_SIZE is. */
+enum { HEAD = 0xB5, HEAD_SIZE = 1 };
 
 /* What the receiver holds of a bundle that it has begun is in its own heap: this much for each worker, at most. */
 enum { CAPACITY = 16384 };

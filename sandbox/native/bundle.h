@@ -23,6 +23,7 @@ struct bundle {
 };
 
 enum { NOBODY = -1 };
+enum { LENGTH_SIZE = 4 };  /* bytes before each message, which say how long it is */
 enum { LARGEST_GATHERED = 4096 };  /* bytes of a message that is put in; a larger one gains little */
 
 /* Whether a message that comes now may be put in, if there is room; to be asked once for each. 0: it is to be sent by itself, after

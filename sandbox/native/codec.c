@@ -638,7 +638,6 @@ static int decode(lua_State *L) {
 
 /* take(bundle, at): where the message at this place of a bundle ends, and its value. Nothing, where that is for Lua to see. */
 static int take(lua_State *L) {
-    enum { LENGTH_SIZE = 4 };
     size_t size;
     const char *bundle = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &size) : NULL;
     long long at = lua_tointegerx(L, 2, NULL) - 1;
