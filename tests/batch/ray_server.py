@@ -1,8 +1,8 @@
 """See `ray_bench`: python -m tests.batch.ray_server SOCKET."""
 
+import contextlib
 import os
 import sys
-import time
 from multiprocessing.connection import Client
 
 import psutil
@@ -10,6 +10,8 @@ import psutil
 from luspool.batch.cluster.connection import Cluster
 from luspool.batch.cluster.engine import RayEngine, RayOptions
 from luspool.batch.local import LocalOptions
+
+from ..gone import wait_until_gone
 
 GONE_SECONDS = 60
 
@@ -42,10 +44,7 @@ class Server:
             engine.close()
             os.close(self.fd)
             os.close(self.waker)
-        until = time.monotonic() + GONE_SECONDS
-        while left := self.stations():
-            assert time.monotonic() < until, f"stations are left: {left}"
-            psutil.wait_procs([psutil.Process(pid) for pid in left if psutil.pid_exists(pid)], 1)
+        wait_until_gone(self.stations, GONE_SECONDS)
         return self.notices
 
     def wake(self):
@@ -65,7 +64,11 @@ class Server:
 
     def hosts(self):
         """The stations that have hosts."""
-        return [pid for pid in self.stations() if psutil.pid_exists(pid) and psutil.Process(pid).children()]
+        found = []
+        for pid in self.stations():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [pid] if psutil.Process(pid).children() else []
+        return found
 
     def address(self):
         """Of the cluster, with what has to be in the environment of who wants to use it."""

@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 
-import psutil
 import pytest
 
 from ..cli.conftest import PATIENCE
+from ..gone import wait_until_gone
 from .test_command import READ, WAITS, ended, export, read_until, started
 
 OWN = ("--engine", "ray", "-j", "2", "--ray-jobs", "1")
@@ -35,10 +34,7 @@ def folder(luspool):
 
 def wait_for_the_end(luspool):
     """Of all processes that were ever started there. (Who reaps orphans may take its time: that is not waited for.)"""
-    until = time.monotonic() + PATIENCE
-    while left := luspool.processes():
-        assert time.monotonic() < until, f"processes are left: {left}"
-        psutil.wait_procs([psutil.Process(pid) for pid in left if psutil.pid_exists(pid)], 0.5)
+    wait_until_gone(luspool.processes, PATIENCE)
 
 
 @pytest.mark.usefixtures("folder")
