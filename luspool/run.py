@@ -212,10 +212,10 @@ def _run(
     streams, interrupts = audience.streams, audience.interrupts
     name = display_name(options.script)
     with ExitStack() as opened:
-        hosts = opened.enter_context(open_hosts(host, start, audience, options.hosts, name))
         onlooker = open_onlooker(lambda: {"script": name})
         if onlooker is not None:
             opened.callback(onlooker.close)
+        hosts = opened.enter_context(open_hosts(host, start, audience, options.hosts, name, onlooker))
         surroundings = Surroundings(interrupts.blocking, streams.input_fd, traced=trace, onlooker=onlooker)
         supervisor = Supervisor(hosts, audience, surroundings)
         try:

@@ -317,11 +317,11 @@ class Runtime:
                 audience = Audience(name, self._limits, stdin, watch.start, log.take if log else no_record)
                 self._add(watch)
                 try:
-                    hosts = opened.enter_context(open_hosts(first, start, audience, self._hosts, name))
                     calls = CallRouter(functions, self._limits.tree.memory)
                     onlooker = open_onlooker(lambda: {"script": name, "program": program_name()})
                     if onlooker is not None:
                         opened.callback(onlooker.close)
+                    hosts = opened.enter_context(open_hosts(first, start, audience, self._hosts, name, onlooker))
                     surroundings = Surroundings(nullcontext(), nothing, calls, watch.fd, onlooker=onlooker)
                     supervisor = Supervisor(hosts, audience, surroundings)
                     ended = supervisor.run()
@@ -336,6 +336,8 @@ class Runtime:
                 result = audience.result(ended)
                 if log is not None:
                     log.finish(result.status)
+                if result.kind == "usage":
+                    raise UsageError(result.failure or "this machine can't run it as is wished")
                 return result
         finally:
             os.close(nothing)

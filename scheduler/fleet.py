@@ -44,7 +44,8 @@ from .merge import EventMerge, StampError
 from .process import HostProcess
 from .protocol import Exited, Failure, StateId
 from .ring_table import RingTable
-from .supervisor import Listener, check_hello, check_waits
+from .supervisor import Listener, check_hello, check_waits, take_seen
+from .surroundings import Onlooker
 
 _PING_SECONDS: Final = 1.0
 """Or half of `hang_seconds`, if that is less."""
@@ -70,6 +71,8 @@ class FleetOptions(Struct, frozen=True):
     """Bytes of output of all hosts together. They see to it themselves, but might each be a little late."""
     restarts: RestartPolicy = USUAL
     hang_seconds: float = HANG_SECONDS
+    onlooker: Onlooker | None = None
+    """Of the supervisor's surroundings."""
 
 
 class Fleet:
@@ -347,13 +350,14 @@ class Fleet:
 
     def _join(self, member: Member) -> None:
         """A host is ready."""
-        if member is self._first:
-            member.number = _ROOT_HOST
-        else:
-            self._last_number += 1
-            member.number = self._last_number
-        member.connection.number = member.number
-        writer, member.board = self._rings.add_host(member.number)
+        number = _ROOT_HOST if member is self._first else self._last_number + 1
+        try:
+            writer, member.board = self._rings.add_host(number)
+        except OSError as error:
+            self.broke(member.connection, HostProtocolError(f"it could not be joined to the others: {error}"))
+            return
+        self._last_number = max(self._last_number, number)
+        member.number = member.connection.number = number
         member.connection.send(self._start.for_host(member.number, ROOT), (writer,))
         for script, why in self._blame.banned.items():
             member.connection.send(wire.Ban(script, why))
@@ -398,7 +402,10 @@ class Fleet:
         host.control.receive()
         try:
             for message in host.control.messages():
-                self.control(host, message)
+                if isinstance(message, wire.Seen):
+                    take_seen(self._options.onlooker, host, message)
+                else:
+                    self.control(host, message)
         except HostProtocolError as problem:
             self.broke(host, problem)
         if self._merge.speaker == member.number:

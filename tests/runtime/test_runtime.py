@@ -231,3 +231,9 @@ def test_a_script_that_is_too_long_is_told_in_words_of_the_interface(tmp_path):
 def test_threads_have_a_bound():
     with pytest.raises(luspool.UsageError, match="512 threads at most, not 1000000"):
         luspool.Runtime(threads=10**6)
+
+
+def test_a_wish_that_can_not_be_met_is_an_error(run, monkeypatch):
+    monkeypatch.setenv("LUSPOOL_PREEMPTION", "nonsense")
+    with pytest.raises(luspool.UsageError, match="LUSPOOL_PREEMPTION is 'nonsense'"):
+        run("print(1)")

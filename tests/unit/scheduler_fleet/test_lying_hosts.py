@@ -1,10 +1,12 @@
 """A fleet against hosts that lie: real processes which keep the protocol, or break it in one point."""
 
+import errno
 import os
 import re
 import select
 import time
 from contextlib import ExitStack, nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from luspool.scheduler.blame import USUAL, RestartPolicy
 from luspool.scheduler.connection import HostError
 from luspool.scheduler.fleet import Fleet, FleetOptions
 from luspool.scheduler.limits import Limits
+from luspool.scheduler.ring_table import RingTable
 from luspool.scheduler.supervisor import Supervisor, Surroundings
 
 from .host_script import start_host
@@ -68,11 +71,11 @@ class Listener:
 class Run:
     """A fleet of these hosts, in the order of their start; the last one is what dead ones are replaced by."""
 
-    def __init__(self, *codes, listener=None, policy=USUAL, hosts=2, hang_seconds=HANG):
+    def __init__(self, *codes, listener=None, policy=USUAL, hosts=2, hang_seconds=HANG, onlooker=None):
         self.codes = list(codes)
         self.listener = listener or Listener()
         self.processes = []
-        self._options = FleetOptions(hosts, self.start_host, "main.lus", 1 << 20, policy, hang_seconds)
+        self._options = FleetOptions(hosts, self.start_host, "main.lus", 1 << 20, policy, hang_seconds, onlooker)
 
     def start_host(self):
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
@@ -232,3 +235,33 @@ def test_a_first_host_that_is_never_ready_ends_the_program_with_what_it_said():
     with pytest.raises(HostError, match="to run the main script exited with status 1") as caught:
         Run("sys.exit('no such module')", ENDS).to_its_end()
     assert caught.value.diagnostics == b"no such module\n"
+
+
+def test_a_host_that_can_not_be_joined_to_the_others_is_replaced_and_the_program_goes_on(monkeypatch):
+    def add_host(table, number, real=RingTable.add_host):
+        if number == 3 and not failures:
+            failures.append(number)
+            raise OSError(errno.EMFILE, "no more descriptors")
+        return real(table, number)
+
+    failures = []
+    monkeypatch.setattr(RingTable, "add_host", add_host)
+    root = ROOT + "serve(wire.Gone); serve(wire.Join); leave()"
+    run = Run(root, OTHER + "os._exit(1)", ENDS)
+    assert run.to_its_end() == EXITED
+    assert failures
+    first, second = run.listener.deaths
+    assert "exited with status 1" in first
+    assert "it could not be joined to the others: [Errno 24] no more descriptors" in second
+
+
+def test_what_a_host_shows_while_it_seems_to_be_late_is_no_fault_of_it():
+    onlooker = SimpleNamespace(seen=[], saw=lambda host, seen: onlooker.seen.append(seen.number))
+    shows = OTHER + "send(wire.Seen(7, 1, 0, 0, 1, 0, 0, 0, ())); serve()"
+    with Run(UNTIL_GONE, shows, ENDS, onlooker=onlooker) as run:
+        while len([member for member in run.fleet._members.values() if member.number]) < 2:
+            run.supervisor._turn()
+        (member,) = (one for one in run.fleet._members.values() if one.number == 2)
+        assert select.select([member.connection.process.control], [], [], 10)[0]
+        run.fleet._hear(member)
+        assert (onlooker.seen, member.how) == ([7], None)

@@ -120,21 +120,26 @@ def test_rings_lead_both_ways_and_boards_to_their_hosts_and_nothing_is_left():
     assert inodes[0][6] != inodes[1][6]
     for fd in (*mine, *yours):
         os.close(fd)
-    for fd in table.take(1, 2):
+    writer, board = table.add_host(3)
+    os.close(writer)
+    board.close()
+    for fd in (*table.take(1, 3), *table.take(3, 2)):
         os.close(fd)
-    table.remove_host(2)  # with its half of the pair
+    table.remove_host(3)  # with its halves of the pairs
+    with pytest.raises(KeyError):
+        table.take(3, 1)
     with pytest.raises(KeyError):
         table.take(1, 2)
     table.close()
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-def test_a_table_that_gets_no_ring_keeps_nothing(monkeypatch, failing):
+def test_a_host_for_which_there_is_no_ring_is_not_added_and_costs_no_descriptor(monkeypatch, failing):
+    before = sorted(os.listdir("/proc/self/fd"))
     table = RingTable(2)
-    for host in (1, 2):
-        writer, board = table.add_host(host)
-        os.close(writer)
-        board.close()
+    writer, board = table.add_host(1)
+    os.close(writer)
+    board.close()
     real, calls = ring_table.create_ring, []
 
     def create_ring(capacity):
@@ -145,5 +150,8 @@ def test_a_table_that_gets_no_ring_keeps_nothing(monkeypatch, failing):
 
     monkeypatch.setattr(ring_table, "create_ring", create_ring)
     with pytest.raises(OSError, match="no more"):
+        table.add_host(2)
+    with pytest.raises(KeyError):
         table.take(1, 2)
     table.close()
+    assert sorted(os.listdir("/proc/self/fd")) == before
