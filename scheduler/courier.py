@@ -77,7 +77,7 @@ class Courier:
         """What the machine had done when the wait for calm began."""
         self._last_report: Report | None = None
         state_limits = host.limits.state
-        self._letter_limit = min(max(state_limits.message, state_limits.source) + _RECORD_ROOM, _MOST)
+        self._letter_limit = min(state_limits.message + state_limits.source + _RECORD_ROOM, _MOST)
 
     def serve(self) -> None:
         """Until the supervisor is gone. WireError when it says what can't be."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -51,6 +52,8 @@ class Kind(IntEnum):
 _HEAD = struct.Struct("=BQ")
 _NUMBER = struct.Struct("=Q")
 _LINK = struct.Struct("=QI")
+_IDS: Final = range(1, 1 << 63)
+"""As in records: whatever a letter names can be told to who looks."""
 
 HOST_BITS = 40
 """A state's id is its host's number, and below that as many bits for a number within the host."""
@@ -90,6 +93,8 @@ def read(letter: bytes) -> tuple[Kind, StateId, bytes]:
     if len(letter) < _HEAD.size:
         raise LetterError(f"a letter of {len(letter)} bytes")
     kind, state = _HEAD.unpack_from(letter)
+    if state not in _IDS:
+        raise LetterError(f"a letter about a state {state}")
     try:
         return Kind(kind), StateId(state), letter[_HEAD.size :]
     except ValueError as error:
@@ -134,9 +139,12 @@ def pack_ancestors(ancestors: list[tuple[StateId, int]]) -> bytes:
 def read_ancestors(data: bytes) -> list[tuple[StateId, int]]:
     """What `pack_ancestors` made."""
     try:
-        return [(StateId(state), host) for state, host in _LINK.iter_unpack(data)]
+        ancestors = [(StateId(state), host) for state, host in _LINK.iter_unpack(data)]
     except struct.error as error:
         raise LetterError(f"{len(data)} bytes of ancestors") from error
+    if any(state not in _IDS for state, _ in ancestors):
+        raise LetterError("an ancestor that can be none")
+    return ancestors
 
 
 def shown_number(state: int) -> int:

@@ -31,10 +31,12 @@ from .tree import State
 
 _LOOK_EVERY: Final = 1_000_000
 """Nanoseconds between two looks at the other hosts' boards, while there is work. A look takes some microseconds."""
+_MOST_ELSEWHERE: Final = 1 << 62
+"""Of anything that boards say: with what is used here it still has 63 bits, and is no limit that nothing reaches."""
 
 
 class SpreadDispatcher(Dispatcher):
-    """See `Dispatcher`; every field is guarded by the same lock."""
+    """See `Dispatcher`; every field is guarded by the same lock. Bans, which only come, are looked at without, too."""
 
     __slots__ = (
         "_asks_announced",
@@ -196,7 +198,8 @@ class SpreadDispatcher(Dispatcher):
         tree = self.machine.tree
         if tree is not None and loads:
             total = sum_of(loads)
-            tree.elsewhere = Usage(total.states, total.memory, total.cpu, total.output)
+            used = (total.states, total.memory, total.cpu, total.output)
+            tree.elsewhere = Usage(*(min(number, _MOST_ELSEWHERE) for number in used))
         return loads
 
     def make_room(self) -> None:

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from luspool.scheduler.board import BoardReader, BoardWriter, create_board
+from luspool.scheduler import wire
+from luspool.scheduler.board import BoardReader, BoardWriter, Load, create_board
 from luspool.scheduler.letters import HOST_BITS
 from luspool.scheduler.limits import Limits, StateLimits, TreeLimits
 from luspool.scheduler.protocol import StateId
@@ -61,3 +62,12 @@ def test_of_two_hosts_that_create_at_the_same_time_one_sees_the_other(dispatcher
         dispatchers[1].make_room()  # it is about to create the fourth
     ports[2].create(b"", 0, StateLimits())
     assert ports[2]._state.excess.kind == "states"
+
+
+def test_what_a_lying_board_says_ends_a_tree_and_can_be_told(dispatchers):
+    port = root_port(dispatchers[1])
+    dispatchers[1].links[2].board = SimpleNamespace(load=lambda: Load(*[2**64 - 1] * 6))
+    port.create(b"", 0, StateLimits())
+    excess = port._state.excess
+    assert excess.kind == "states"
+    wire.encode(wire.Exceeded(excess.kind, excess.limit, excess.value))

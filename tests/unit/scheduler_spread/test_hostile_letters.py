@@ -42,6 +42,9 @@ def moved(above, state_id=NEW, **changes):
     "letter",
     [
         pytest.param(b"", id="nothing"),
+        pytest.param(write_number(Kind.OUTBOX_TAKEN, StateId(0), 1), id="no state"),
+        pytest.param(bytes([Kind.OUTBOX_TAKEN]) + b"\xff" * 16, id="an id of 64 bits"),
+        pytest.param(moved([], ancestors=b"\xff" * 12, has_parent=False), id="an ancestor of 64 bits"),
         pytest.param(bytes(9), id="no kind"),
         pytest.param(write(Kind.MOVED, NEW, b"?"), id="no record of a move"),
         pytest.param(moved([(NEW, 2)]), id="its own ancestor"),
@@ -143,7 +146,7 @@ def test_ends_are_heard_of_in_their_order(hosts, child):
 
 
 def test_ends_heard_of_too_early_take_no_room(hosts):
-    for number in range(1000):
+    for number in range(1, 1001):
         hosts[1].arrived(2, write(Kind.PASSED, StateId(number)))
     assert hosts[1].peers[2].ahead == 1000
     hosts[1].peers[2].ahead = 0
