@@ -24,7 +24,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..errors import CannotWriteError, HostFailedError
+from ..errors import CannotWriteError, HostFailedError, UsageError
 from ..host_command import host_command, host_environment
 from ..run import DEADLINE_GRACE_SECONDS
 from ..scheduler import wire
@@ -159,6 +159,8 @@ class LocalEngine:
         self._lanes: list[_Lane] = []
         self._done: list[Done] = []
         self._stillborn = self._killed = 0
+        self._had_walls: set[str] = set()
+        """Behind which a task has run: they can be had."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(wake_fd, selectors.EVENT_READ)
         self._lookout = None if options.onlooker is None else Lookout(options.onlooker, self._selector)
@@ -461,6 +463,11 @@ class LocalEngine:
         except CannotWriteError as error:
             lane.fault = self._fault_alone(error)
             lane.host.end(CancelledError(str(error)))
+        except UsageError as error:
+            # It would hold for all. But what one host could be the next one can: this one has fallen to its script.
+            if lane.given[0].task.request.wall not in self._had_walls:
+                raise
+            lane.host.end(HostProtocolError(f"the process that runs the scripts says what can't be: {error}"))
 
     def _look_at(self, lane: _Lane) -> None:
         """Take in the ends of its tasks, and of its host."""
@@ -509,6 +516,8 @@ class LocalEngine:
     def _take_end(self, lane: _Lane, ending: Ending) -> None:
         """Of the task whose turn it was."""
         given, outcome = lane.given[0], None
+        if ending.used is not None:
+            self._had_walls.add(given.task.request.wall)
         try:
             outcome = given.capture.outcome(ending)
         except CannotWriteError as error:

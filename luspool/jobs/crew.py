@@ -149,8 +149,10 @@ class Crew:
 
     def _work(self) -> None:
         try:
-            while self._take_news():
+            while True:
                 try:
+                    if not self._take_news():
+                        break
                     self._turn()
                 except (LuspoolError, OSError) as error:
                     self._give_up(error if isinstance(error, LuspoolError) else HostFailedError(str(error)))

@@ -210,6 +210,20 @@ def test_a_host_is_replaced_after_so_many_tasks(bench):
     assert len(bench.hosts) == 3
 
 
+def test_what_one_host_could_be_the_next_one_can(bench, monkeypatch):
+    """A host that says otherwise has fallen to its script, and the batch goes on."""
+    bench.open(tasks_per_host=1)
+    first = bench.submit("print(1)")
+    outcomes = bench.finish()
+    assert outcomes[first].status is Status.COMPLETED
+    monkeypatch.setenv("LUSPOOL_PREEMPTION", "nonsense")  # what an honest host would say
+    for _ in range(3):  # one may be in a host that was started before
+        last = bench.submit("print(2)")
+    outcome = bench.finish()[last]
+    assert outcome.status is Status.CRASHED
+    assert "says what can't be: LUSPOOL_PREEMPTION is 'nonsense'" in outcome.failure
+
+
 def test_a_host_that_has_grown_is_replaced(bench, monkeypatch):
     monkeypatch.setattr(local, "_GROWTH", -(1 << 40))  # any size is too much then
     bench.open()

@@ -1,5 +1,6 @@
 """`Runtime.submit`: what goes between a job and its program, how it ends, and what others there are meanwhile."""
 
+import errno
 import os
 import pickle
 import resource
@@ -461,6 +462,21 @@ def test_where_no_process_can_be_started_the_jobs_say_so(runtime, monkeypatch):
     monkeypatch.setattr("luspool.batch.local.host_command", lambda: ["/bin/false"])
     job = submit(runtime, "")
     with pytest.raises(luspool.HostFailedError, match="no process that runs scripts can be started"):
+        job.result(PATIENCE)
+    monkeypatch.undo()
+    assert submit(runtime, "print(1)").result(PATIENCE).stdout == b"1\n"
+
+
+def test_where_a_job_can_not_be_cancelled_all_are_told_why_and_the_next_ones_run(runtime, monkeypatch):
+    job = submit(runtime, "worker.message(1) while true do end")
+    assert job.receive(PATIENCE) == 1
+
+    def cancel_one(engine, number):
+        raise OSError(errno.EIO, "oops")
+
+    monkeypatch.setattr("luspool.batch.local.LocalEngine.cancel_one", cancel_one)
+    job.cancel()
+    with pytest.raises(luspool.HostFailedError, match="oops"):
         job.result(PATIENCE)
     monkeypatch.undo()
     assert submit(runtime, "print(1)").result(PATIENCE).stdout == b"1\n"
