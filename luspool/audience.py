@@ -11,7 +11,7 @@ from msgspec import Struct
 from . import errors, report
 from .sandbox import codec
 from .scheduler import wire
-from .scheduler.connection import HostError, HostProtocolError
+from .scheduler.connection import HostError
 from .scheduler.limits import Excess, Limits
 from .verdict import Verdict
 
@@ -24,8 +24,8 @@ class RunResult(Struct, frozen=True):
 
     kind: str
     """`returned`; `exited` (by `os.exit`); as the main script failed: `error`, `denied`, `load`, `internal` or the name
-    of the limit that was exceeded; `deadlock`; `unreceived`: it ended well, and nobody received an error of a worker.
-    Of a job also `crashed`, with its process, and `cancelled`.
+    of the limit that was exceeded; `deadlock`; `unreceived`: it ended well, and nobody received an error of a worker;
+    `crashed`: the process of the main script died. Of a job also `cancelled`.
     """
     status: int
     """What the command `luspool run` would have exited with; 0 where all went well."""
@@ -60,8 +60,6 @@ class Audience:
 
     def write(self, stream: int, data: bytes) -> None:
         self._streams[stream] += data
-        if sum(map(len, self._streams.values())) > self._limits.tree.output:
-            raise HostProtocolError("the process that runs the scripts wrote more than it may")
 
     def notice(self, text: str) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -118,7 +118,7 @@ WAITED_FOR: Final = {
 
 def _wanted(wait: wire.WaitRecord, locations: dict[int, str], other: str) -> str:
     if wait.what not in _WANTED:
-        return "standard input"
+        return WAITED_FOR.get(wait.what, "something unknown")
     what, whom = _WANTED[wait.what]
     awaited = [int.from_bytes(wait.awaited[at : at + 8]) for at in range(0, len(wait.awaited), 8)]
     if wait.what == ChildrenHaveMail.__name__ and len(awaited) == 1:

@@ -41,7 +41,7 @@ _COLLECT: Final = 2
 _NOBODY: Final = bytearray(1)
 _FUNCTIONS: Final = 100
 """Functions looked at for a position, from the innermost outwards; as native/position.c does."""
-_PREEMPTED, _FAILED, _STOPPED, _OUT_OF_MEMORY = 2, 3, 4, 5  # of preemption.StepEnd, which imports this module
+_FAILED, _STOPPED, _OUT_OF_MEMORY = 3, 4, 5  # of preemption.StepEnd, which imports this module
 
 
 class _Function(ctypes.Structure):

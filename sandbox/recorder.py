@@ -19,19 +19,16 @@ takes nothing of it for granted: it comes from a host.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from time import time_ns
 from typing import Final
 
 from ..permissions import Audit, Decision, PledgeSet, Reason, Rule, held_and_ceiling
 from .calls import decode
-from .sheet import Describe, Sheet, cut
+from .sheet import Describe, Sheet, cut, encoded
 
 _CHARACTERS: Final = 64 * 1024
 """Of the pledges that a state is said to begin with, each list of them."""
-
-_encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Recorder:
@@ -81,7 +78,7 @@ class Recorder:
             self._send(batch)
 
     def _put(self, *part: object) -> None:
-        if self._sheet.put(_encoded(part).encode()):
+        if self._sheet.put(encoded(part).encode()):
             self.flush()
 
 
@@ -108,7 +105,7 @@ class _Grounds:
         ground = [cut(decode(at)), decision.permission, word, reason.value, *_shown(decision.rule), inherited]
         if shadow is not None:
             ground += ["allowed" if shadow.allowed else "denied", _shown(shadow.rule)[0]]
-        return _encoded(ground).encode()
+        return encoded(ground).encode()
 
     def _is_inherited(self, rule: Rule | None) -> bool:
         """Whether a worker has the rule from its creator."""

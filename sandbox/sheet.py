@@ -34,7 +34,7 @@ Describe: TypeAlias = Callable[[Decision, Decision | None, bytes], bytes]
 there is one, and the place."""
 Text = TypeVar("Text", str, str | None)
 _Made: TypeAlias = tuple[Decision, Decision | None, str | None, bytes, int]
-_encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Sheet(Protocol):
@@ -141,7 +141,7 @@ class PortableSheet:
             if said >= SAID:
                 break
         if times:
-            columns = map(_encoded, (ground, _all_cut(asked), _all_cut(resolved), times, list(again.values())))
+            columns = map(encoded, (ground, _all_cut(asked), _all_cut(resolved), times, list(again.values())))
             self._parts.append(b"[[%s],%s]" % (b",".join(grounds), ",".join(columns).encode()))
         return said >= SAID
 

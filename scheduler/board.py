@@ -34,8 +34,8 @@ Who can write
 The host lies
     Its size is sealed, so reading never ends in a SIGBUS. Every word is some number below 2**64, a length is cut to
     the slot, and any bytes are a name: reading never fails, and takes 16 KiB at most. What is read may be nonsense:
-    a load attracts or repels work, and a name, which may hold any characters, may be that of an innocent script. So no
-    limit may rest on loads alone, and blame goes only to scripts that this host was given.
+    a load attracts or repels work, and at most ends its own tree by a limit that was not reached; a name, which may
+    hold any characters, may be that of an innocent script of the same tree.
 """
 
 from __future__ import annotations

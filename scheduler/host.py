@@ -10,15 +10,18 @@ Actors
     `shutdown`.
 
 Locks, taken in this order and never the other way round
-    `Announcer._speaking`   held during one callback of `HostEvents`. Only tried, never waited for, except by `write`.
-    `Dispatcher.lock`       guards the machine, the input buffer and the counters. Nothing foreign runs under it but
-                            `Runnable.location` of states that are in no step, and `Runnable.stop`.
+    `Announcer._speaking`   held during one callback of `HostEvents`. Only tried, never waited for, except by `write`,
+                            `record` and the sending of a trace.
+    `Dispatcher.lock`       guards the machine, the input buffer and the counters. Of what is foreign there run under it
+                            `Runnable.location` of states that are in no step, `Runnable.script`, `Runnable.stop` and
+                            `Runnable.step_back`, and the `SpecFormat`. None of them waits for anything.
 
 Who writes and who reads
-    Machine, Tree, State    under `Dispatcher.lock`, with four exceptions. `State.runnable` and `State.spec` belong to
+    Machine, Tree, State    under `Dispatcher.lock`, with these exceptions. `State.runnable` and `State.spec` belong to
                             the executor that has taken the state, to step it or to close it. `State.phase` is read by
                             `Announcer.write` without the lock (below). `State.brought` is written when the state is
-                            taken, and its port call takes it from there. `State.id` and `tree.root` never change.
+                            taken, and its port call takes it from there. `State.excess` and `State.phase` are read by
+                            the executor that steps it. `State.id` and `tree.root` never change.
     Slice.wanted            under `Dispatcher.lock`; read by steps, also in their signal handler.
     Executor.stepping, .meter   the executor, without a lock; read by the timekeeper (see `Timekeeper._check`).
     State.is_outside        its port call, without a lock; read by the timekeeper.

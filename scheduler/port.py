@@ -135,7 +135,8 @@ class StatePort:
         state.is_outside = True
         call(*arguments)
         if state.stop_asked_at:
-            state.stop_asked_at = time.monotonic_ns()
+            with self._lock:  # what the timekeeper has said of it lies in the far future, and stays
+                state.stop_asked_at = max(state.stop_asked_at, time.monotonic_ns())
         state.is_outside = False
 
     def input_seen(self) -> int:

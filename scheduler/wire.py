@@ -363,7 +363,7 @@ class Stuck(Message, frozen=True):
 
 
 class TreeEnded(Message, frozen=True):
-    """Host to supervisor, once, after everything else: the program is over.
+    """Host to supervisor, once: the program is over. Only records and traces may follow.
 
     `exited`: the root called `os.exit`, with `status` (any integer; else 0).
     """
@@ -459,7 +459,7 @@ class Pong(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """Host to supervisor: it has nothing to do. See `spread.Report`; counts are pairs of host and number, 16 bytes."""
+    """Host to supervisor: it has nothing to do. See `idle_report`; counts are pairs of host and number, 16 bytes."""
 
     sent: bytes
     received: bytes

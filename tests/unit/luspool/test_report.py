@@ -124,6 +124,8 @@ def waits(*records, waiting=None):
         ("OutboxHasRoom", (1,), "b.lus:2 waits for room for a message to its parent (a.lus:1)"),
         ("InboxHasRoom", (1,), "b.lus:2 waits for room for a message to its worker (a.lus:1)"),
         ("InputArrived", (), "b.lus:2 waits for standard input"),
+        ("ReplyArrived", (), "b.lus:2 waits for a function of the program that runs it"),
+        ("Godot", (), "b.lus:2 waits for something unknown"),
     ],
 )
 def test_every_wait_says_what_for_and_from_whom(what, awaited, expected):
