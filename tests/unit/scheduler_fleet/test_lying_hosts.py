@@ -255,13 +255,17 @@ def test_a_host_that_can_not_be_joined_to_the_others_is_replaced_and_the_program
     assert "it could not be joined to the others: [Errno 24] no more descriptors" in second
 
 
-def test_what_a_host_shows_while_it_seems_to_be_late_is_no_fault_of_it():
+def test_what_a_host_shows_while_it_seems_to_be_late_is_no_fault_of_it(tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     onlooker = SimpleNamespace(seen=[], saw=lambda host, seen: onlooker.seen.append(seen.number))
-    shows = OTHER + "send(wire.Seen(7, 1, 0, 0, 1, 0, 0, 0, ())); serve()"
+    shows = OTHER + f"open({str(gate)!r}).read()\n" + "send(wire.Seen(7, 1, 0, 0, 1, 0, 0, 0, ())); serve()"
     with Run(UNTIL_GONE, shows, ENDS, onlooker=onlooker) as run:
         while len([member for member in run.fleet._members.values() if member.number]) < 2:
             run.supervisor._turn()
         (member,) = (one for one in run.fleet._members.values() if one.number == 2)
-        assert select.select([member.connection.process.control], [], [], 10)[0]
-        run.fleet._hear(member)
+        gate.write_text("")
+        while not onlooker.seen:
+            assert select.select([member.connection.process.control], [], [], 10)[0]
+            run.fleet._hear(member)
         assert (onlooker.seen, member.how) == ([7], None)
