@@ -37,6 +37,11 @@ class HostProtocolError(HostError):
     """The host sent something that it may not send, or was not ready in time. It has to be ended."""
 
 
+def protocol_broken(why: object) -> HostProtocolError:
+    """What is said of a host that sends what it may not."""
+    return HostProtocolError(f"the process that runs the scripts broke its protocol: {why}")
+
+
 def how_it_died(exit_status: int) -> str:
     """The end of a process in words; `exit_status` as in `HostProcess.wait`."""
     if exit_status >= 0:
@@ -71,7 +76,7 @@ class _Incoming:
         try:
             yield from self._decoder
         except wire.WireError as error:
-            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+            raise protocol_broken(error) from error
 
 
 class HostConnection:
@@ -93,6 +98,12 @@ class HostConnection:
         """Whether the loop is to wait for them."""
         self.is_over = False
         """A socket of it is at its end."""
+
+    def drain_events(self) -> None:
+        """Take in what it may have left in its socket: it is dead. A child of it may still write, so within bounds."""
+        for _ in range(READS):
+            if not self.events.receive():
+                break
 
     @property
     def unsent(self) -> bool:

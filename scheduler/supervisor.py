@@ -28,7 +28,7 @@ from typing import Protocol
 
 from . import wire
 from .callees import CallError, CallRouter, NoFunctions
-from .connection import READS, HostConnection, HostError, HostProtocolError, how_it_died
+from .connection import READS, HostConnection, HostError, HostProtocolError, how_it_died, protocol_broken
 from .process import HostProcess
 from .records import RecordError
 from .surroundings import Onlooker, Surroundings
@@ -328,15 +328,13 @@ class Supervisor:
         try:
             self._calls.begin(host, call)
         except CallError as error:
-            problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
-            self._hosts.broke(host, problem)
+            self._hosts.broke(host, protocol_broken(error))
 
     def _record(self, host: HostConnection, message: wire.Record | wire.Trace) -> None:
         try:
             self._note(host, message)
         except wire.WireError as error:
-            problem = HostProtocolError(f"the process that runs the scripts broke its protocol: {error}")
-            self._hosts.broke(host, problem)
+            self._hosts.broke(host, protocol_broken(error))
 
     def _note(self, host: HostConnection, message: wire.Record | wire.Trace) -> None:
         if isinstance(message, wire.Record):
@@ -421,9 +419,7 @@ class SoleHost:
         return data
 
     def lost(self, host: HostConnection, exit_status: int) -> Iterator[tuple[HostConnection, wire.Message]]:
-        for _ in range(READS):  # a child that it has left may still write
-            if not host.events.receive():
-                break
+        host.drain_events()
         yield from self.read_events(set())
         raise self._explained(HostDiedError(exit_status))
 
@@ -460,7 +456,7 @@ def take_seen(onlooker: Onlooker | None, host: HostConnection, seen: wire.Seen) 
     try:
         onlooker.saw(host, seen)
     except wire.WireError as error:
-        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+        raise protocol_broken(error) from error
 
 
 def check_waits(message: wire.Deadlocked) -> None:
@@ -468,7 +464,7 @@ def check_waits(message: wire.Deadlocked) -> None:
     try:
         message.records()
     except RecordError as error:
-        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+        raise protocol_broken(error) from error
 
 
 def check_hello(message: wire.Message) -> None:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from . import wire
 from .callees import CallError, CallRouter, NoFunctions
-from .connection import READS, HostConnection, HostError, HostProtocolError
+from .connection import HostConnection, HostError, HostProtocolError, protocol_broken
 from .process import HostProcess
 from .records import RecordError
 from .supervisor import (
@@ -215,9 +215,7 @@ class WarmHost:
 
     def lost(self) -> None:
         """It is dead, or has closed a socket: take in its last words, and its death."""
-        for _ in range(READS):  # a child that it has left may still write
-            if not self.connection.events.receive():
-                break
+        self.connection.drain_events()
         self._take_events()
         status = self.process.wait(EXIT_SECONDS)
         self.end(HostDiedError(self.process.kill() if status is None else status))
@@ -289,13 +287,13 @@ class WarmHost:
         try:
             self._traced.take(self.number, self.process.pid, message)
         except wire.WireError as error:
-            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+            raise protocol_broken(error) from error
 
     def _call(self, call: wire.Call, calls: CallRouter) -> None:
         try:
             calls.begin(self.connection, call)
         except CallError as error:
-            raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+            raise protocol_broken(error) from error
         self.send_replies()
 
     def _reply(self, message: wire.Message) -> None:
@@ -340,7 +338,7 @@ def _sources(used: wire.Used) -> tuple[wire.SourceRecord, ...]:
     try:
         return tuple(used.records())
     except RecordError as error:
-        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+        raise protocol_broken(error) from error
 
 
 def _record(listener: Listener, record: wire.Record) -> None:
@@ -348,8 +346,8 @@ def _record(listener: Listener, record: wire.Record) -> None:
     try:
         listener.record(record)
     except wire.WireError as error:
-        raise HostProtocolError(f"the process that runs the scripts broke its protocol: {error}") from error
+        raise protocol_broken(error) from error
 
 
 def _out_of_turn(message: wire.Message) -> HostProtocolError:
-    return HostProtocolError(f"the process that runs the scripts broke its protocol: {message!r:.100} is out of turn")
+    return protocol_broken(f"{message!r:.100} is out of turn")
