@@ -294,14 +294,16 @@ def costs(peers: Peers) -> list[Work]:
     ]
 
 
+_JOBS: Final = str(len(os.sched_getaffinity(0)))
+_BATCH: Final = (LUSPOOL, "batch", "run", "-j", _JOBS, "-q", "--cpu", "100ms", "--memory", "1M")
+
+
 def batch(peers: Peers) -> list[Work]:
     """Small scripts: what one takes, of many; and of some, where each has a process of its own."""
     folder = temporary_folder()
     many, some = (3, 3) if peers.is_smoke else (3_000, 100)
     make(Path(folder, "many"), many, 0)
     make(Path(folder, "some"), some, 0)
-    jobs = str(len(os.sched_getaffinity(0)))
-    ours = (LUSPOOL, "batch", "run", "-j", jobs, "-q", "--cpu", "100ms", "--memory", "1M")
     missing = [name for name in ("bwrap", "lua5.4") if shutil.which(name) is None]
     peers.missing.update(dict.fromkeys(missing, "apt install bubblewrap lua5.4"))
 
@@ -309,15 +311,15 @@ def batch(peers: Peers) -> list[Work]:
         if missing:
             return []
         inside = f"{SANDBOX} --ro-bind {scripts} {scripts} lua5.4"
-        xargs = Command(("sh", "-c", f"ls {scripts}/* | xargs -P {jobs} -n 1 {inside}"), folder, per=count)
-        parallel = Command(("sh", "-c", f"ls {scripts}/* | parallel -j {jobs} {inside}"), folder, per=count)
+        xargs = Command(("sh", "-c", f"ls {scripts}/* | xargs -P {_JOBS} -n 1 {inside}"), folder, per=count)
+        parallel = Command(("sh", "-c", f"ls {scripts}/* | parallel -j {_JOBS} {inside}"), folder, per=count)
         return [
             Contender("xargs, bwrap, lua5.4", xargs),
             *peers.installed("parallel", "apt install parallel", "parallel, bwrap, lua5.4", lambda: parallel),
         ]
 
-    warm = Contender("luspool, warm", Command((*ours, "many"), folder, per=many))
-    cold = Contender("luspool, a host each", Command((*ours, "--isolate", "some"), folder, per=some))
+    warm = Contender("luspool, warm", Command((*_BATCH, "many"), folder, per=many))
+    cold = Contender("luspool, a host each", Command((*_BATCH, "--isolate", "some"), folder, per=some))
     return [
         Work(f"a script of {many:,}", [warm, *others("many", many)], [Goal(warm.name, "xargs, bwrap, lua5.4", 5)]),
         Work(f"a script of {some}, a process each", [cold, *others("some", some)]),
@@ -325,7 +327,7 @@ def batch(peers: Peers) -> list[Work]:
 
 
 def growth(peers: Peers) -> list[Work]:
-    """How costs grow with the size of messages, and with how many others there are."""
+    """How costs grow with the size of messages, and with how many others there are; a batch with its start."""
     works = []
     for size in (10, 1_000, 100_000, 1_000_000):
         contenders = [
@@ -341,6 +343,11 @@ def growth(peers: Peers) -> list[Work]:
             *peers.lus("create.lus", NUMBER, str(live)),
         ]
         works.append(Work(f"create beside {live:,}", contenders, series="the workers that live", amount=live))
+    folder = temporary_folder()
+    for items in (3, 6) if peers.is_smoke else (1_000, 10_000, 30_000):
+        make(Path(folder, str(items)), items, 0)
+        contenders = [Contender(OURS, Command((*_BATCH, str(items)), folder, per=items))]
+        works.append(Work(f"a script of {items:,}", contenders, series="the items of a batch", amount=items))
     return works
 
 
