@@ -1,4 +1,4 @@
-"""Figures that are kept from one run to the next, so that a run may measure some groups only: `docs/bench.json`."""
+"""Figures that are kept from one run to the next, so that a run may measure some works only: `docs/bench.json`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from measure import Result, Work
 
 
 def keep(file: Path, group: str, results: Sequence[Result]) -> None:
-    """Put the samples of a group in the place of those that it had. Those of a contender that has failed are none."""
+    """Put the samples of works in the place of those that they had. Those of a contender that has failed are none."""
     kept = _read(file)
-    kept[group] = {result.work.name: result.samples for result in results}
+    kept.setdefault(group, {}).update({result.work.name: result.samples for result in results})
     file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 

@@ -173,6 +173,9 @@ def one_way(peers: Peers) -> list[Work]:
         if is_small:
             goals += [Goal(OURS, "multiprocessing.Queue", 10), Goal(OURS, "Node worker_threads", 1.3)]
         goals.append(Goal(OURS, REFERENCE, 2 if is_small else 1))
+        if kind == "block":
+            contenders.append(Contender("memcpy, three times", python("messages.py", "copies", NUMBER)))
+            goals.append(Goal(OURS, "memcpy, three times", 1))
         works.append(Work(f"one way, {name}", contenders, goals))
     return works
 

@@ -54,7 +54,7 @@ def test_there_is_a_test_for_every_group():
     assert listed.count("\n  ") - len(GROUPS) < 30
 
 
-def test_figures_of_a_group_are_kept_until_it_is_measured_again(tmp_path, monkeypatch):
+def test_figures_of_a_work_are_kept_until_it_is_measured_again(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import kept  # noqa: PLC0415 - it is no part of the package
     from measure import Result, Work  # noqa: PLC0415 - likewise
@@ -66,4 +66,7 @@ def test_figures_of_a_group_are_kept_until_it_is_measured_again(tmp_path, monkey
     kept.keep(file, "b", [Result(one, {"luspool": [5.0]})])
     found = kept.results(file, {"a": [one], "b": [one, other], "c": [one]})
     samples = {group: [(each.work.name, each.samples) for each in results] for group, results in found.items()}
-    assert samples == {"a": [("one", {"luspool": [3.0], "peer": [4.0]})], "b": [("one", {"luspool": [5.0]})]}
+    assert samples == {
+        "a": [("one", {"luspool": [3.0], "peer": [4.0]})],
+        "b": [("one", {"luspool": [5.0]}), ("other", {"luspool": [2.0]})],
+    }

@@ -97,6 +97,15 @@ def asyncio_round_trip(count: int) -> None:
     asyncio.run(both())
 
 
+def copies(count: int) -> None:
+    """Three copies of 1 MB within memory that is there, each by one call of memcpy."""
+    source, target = bytes(1_000_000), memoryview(bytearray(1_000_000))
+    for _ in range(count):
+        target[:] = source
+        target[:] = source
+        target[:] = source
+
+
 def create(count: int) -> None:
     for _ in range(count):
         here, there = FORK.Pipe()
@@ -112,6 +121,7 @@ WORKS: dict[str, Callable[..., None]] = {
     "pipe_round_trip": pipe_round_trip,
     "queue_round_trip": queue_round_trip,
     "asyncio_round_trip": asyncio_round_trip,
+    "copies": copies,
     "create": create,
 }
 
