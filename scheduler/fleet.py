@@ -44,7 +44,7 @@ from .merge import EventMerge, StampError
 from .process import HostProcess
 from .protocol import Exited, Failure, StateId
 from .ring_table import RingTable
-from .supervisor import Listener, check_hello, check_waits, take_seen
+from .supervisor import Listener, check_hello, check_waits, control_messages
 from .surroundings import Onlooker
 
 _PING_SECONDS: Final = 1.0
@@ -401,11 +401,8 @@ class Fleet:
         host.flush()
         host.control.receive()
         try:
-            for message in host.control.messages():
-                if isinstance(message, wire.Seen):
-                    take_seen(self._options.onlooker, host, message)
-                else:
-                    self.control(host, message)
+            for message in control_messages(host, self._options.onlooker):
+                self.control(host, message)
         except HostProtocolError as problem:
             self.broke(host, problem)
         if self._merge.speaker == member.number:

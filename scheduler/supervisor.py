@@ -268,11 +268,8 @@ class Supervisor:
     def _read_control(self, host: HostConnection) -> Iterator[None]:
         if not host.control.receive():
             host.is_over = True
-        for message in host.control.messages():
-            if isinstance(message, wire.Seen):
-                take_seen(self._onlooker, host, message)
-            else:
-                self._hosts.control(host, message)
+        for message in control_messages(host, self._onlooker):
+            self._hosts.control(host, message)
             yield
 
     def _takes_replies(self) -> bool:
@@ -449,7 +446,16 @@ def not_ready() -> str:
     return f"the process that runs the scripts was not ready after {HELLO_SECONDS:.0f} s"
 
 
-def take_seen(onlooker: Onlooker | None, host: HostConnection, seen: wire.Seen) -> None:
+def control_messages(host: HostConnection, onlooker: Onlooker | None) -> Iterator[wire.Message]:
+    """What a host has said on its control socket, but for what it shows: the onlooker takes that. HostProtocolError."""
+    for message in host.control.messages():
+        if isinstance(message, wire.Seen):
+            _take_seen(onlooker, host, message)
+        else:
+            yield message
+
+
+def _take_seen(onlooker: Onlooker | None, host: HostConnection, seen: wire.Seen) -> None:
     """Hand on what a host shows. Raise HostProtocolError unless it was asked for that."""
     if onlooker is None:
         raise HostProtocolError("the process that runs the scripts shows what nobody has asked for")

@@ -31,9 +31,9 @@ from .supervisor import (
     Listener,
     check_hello,
     check_waits,
+    control_messages,
     hello_deadline,
     not_ready,
-    take_seen,
 )
 from .surroundings import Onlooker, Traced
 
@@ -190,10 +190,7 @@ class WarmHost:
         if not self.connection.control.receive():
             self.connection.is_over = True
         try:
-            for message in self.connection.control.messages():
-                if isinstance(message, wire.Seen):
-                    take_seen(self._onlooker, self.connection, message)
-                    continue
+            for message in control_messages(self.connection, self._onlooker):
                 if not self.is_ready:
                     check_hello(message)
                     self.is_ready = True
