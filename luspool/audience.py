@@ -25,7 +25,7 @@ class RunResult(Struct, frozen=True):
     kind: str
     """`returned`; `exited` (by `os.exit`); as the main script failed: `error`, `denied`, `load`, `internal` or the name
     of the limit that was exceeded; `deadlock`; `unreceived`: it ended well, and nobody received an error of a worker;
-    `crashed`: the process of the main script died. Of a job also `cancelled`.
+    `crashed`: the process of the main script died; `cancelled`: a job was, or a worker that could not be stopped.
     """
     status: int
     """What the command `luspool run` would have exited with; 0 where all went well."""

@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
         "Python": platform.python_version(),
         "lupa": _version_of_lupa(),
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} of them",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
     }
     for name, command in (("Node", ("node", "--version")), ("Erlang", _ERLANG), ("lua5.4", ("lua5.4", "-v"))):
         if shutil.which(command[0]) is not None:
