@@ -377,7 +377,7 @@ def test_a_cluster_without_processors_is_told():
 
 def test_ray_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install 'luspool\[ray\]'"):
+    with pytest.raises(UsageError, match=r"pip install -e '\.\[ray\]'"):
         check_ray(None)
 
 

@@ -194,7 +194,7 @@ def test_another_version_is_told(tmp_path, version, python, problem):
 def test_a_luspool_that_can_not_run_there_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "luspool.batch.cluster.station", None)
     said = doorstep()().begin(__version__, python_version(), orders(tmp_path))
-    assert f"pip install luspool=={__version__}" in said
+    assert f"(install {__version__} there, from a clone)" in said
 
 
 def test_a_directory_that_is_not_there_is_told(tmp_path):

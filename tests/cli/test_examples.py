@@ -23,6 +23,12 @@ def test_each_item_of_the_batch_comes_to_the_end_that_it_is_to_show(luspool):
     ]
     assert done.returncode == 1
     assert luspool("batch", "results", "--output").stdout == "short.txt\t3\n"
+    _, causes = luspool("batch", "status").stdout.split("failures by cause:\n")
+    denied = f"{luspool.directory.resolve()}/items.jsonl"
+    assert [line.strip() for line in causes.splitlines()] == [
+        f"1  denied: permission \"fs:read\" denied for '{denied}' (lines.lus)",
+        "1  timeout: cpu limit exceeded: 100 ms allowed (endless.lus)",
+    ]
 
 
 def test_the_program_in_python_prints_what_it_says_at_its_head():

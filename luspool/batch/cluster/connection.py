@@ -33,7 +33,8 @@ _CONNECT_SECONDS: Final = 60.0
 _CONTROL: Final = "control"
 """Calls of this group have a thread of their own at a station."""
 
-INSTALL: Final = "pip install 'luspool[ray]'"
+INSTALL: Final = ".venv/bin/pip install -e '.[ray]' in luspool's clone"
+"""Never by the name `luspool` alone: pip would ask an index, where anybody may have put something under it."""
 
 
 def check_ray(address: str | None) -> None:

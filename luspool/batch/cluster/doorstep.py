@@ -34,7 +34,7 @@ def doorstep() -> type:
                     return f"{place} has luspool {found}, and this is {version}: the same is needed on all machines"
                 station = importlib.import_module("luspool.batch.cluster.station")
             except ImportError as error:
-                return f"{place} has no luspool that could run there: {error} (pip install luspool=={version})"
+                return f"{place} has no luspool that could run there: {error} (install {version} there, from a clone)"
             self.station, problem = station.open_station(orders)
             return f"{place}: {problem}" if problem else ""
 
