@@ -14,9 +14,9 @@ local check_string, outcome = support.check_string, support.outcome
 --- everywhere.
 ---
 --- Each function asks for its pledge for the real path that it comes to, and changes what it has found there, whatever
---- is renamed meanwhile. Where a path ends with a symbolic link, `fs.list` and `fs.copy` follow it; the others are about
---- the link itself. Every file, directory or link that is made counts as 1 KiB of the program's output (`--output`),
---- and so does every byte that is written.
+--- is renamed meanwhile. Where a path ends with a symbolic link, `fs.list` and `fs.copy` follow it; the others are
+--- about the link itself. Of the program's output (`--output`) every byte that is written counts as one, and every
+--- file, directory or link that is made as 1 KiB.
 
 local library = {}
 

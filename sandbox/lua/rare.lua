@@ -8,8 +8,9 @@ local check_string, check_integer = support.check_string, support.check_integer
 --- # Other functions of Lua
 ---
 --- All functions of Lua 5.5 that are not on this page are Lua's own, or do what Lua's own do within the limits that
---- [architecture.md](architecture.md) names; none of them needs a pledge. `string.dump` and `package.loadlib` do not exist, nor
---- does anything of `debug` but `debug.traceback`. `setmetatable` refuses `__gc`.
+--- [architecture.md](architecture.md) names; none of them needs a pledge. `string.dump` and `package.loadlib` do not
+--- exist, nor does anything of `debug` but `debug.traceback`. `setmetatable` refuses `__gc`. What bounds calls that
+--- could take long (patterns, `table.sort` and the like) is in [language.md](language.md#long-calls).
 
 local rare = {}
 

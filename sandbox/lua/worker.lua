@@ -46,7 +46,8 @@ end
 
 --- # Workers
 --- A worker is a state of its own, which runs beside the others and shares nothing with them. It and its creator send
---- each other copies of values.
+--- each other copies of values. The language's specification of workers, Acquis 11 ([language.md](language.md)), has
+--- all of these functions but `worker.cancel` and `worker.limit`.
 local worker = {}
 
 --- `worker.create(path, ...)` → worker
@@ -96,7 +97,7 @@ end
 
 --- `worker.cancel(worker)`
 --- Ends a worker, and all that it has started, at once and without an error. What it had sent before can still be received.
---- Nothing happens if it is dead. An addition to the specification.
+--- Nothing happens if it is dead. An addition to Acquis 11.
 ---
 --- Errors: none.
 --- Pledge: none.
@@ -109,7 +110,7 @@ end
 --- names are `memory`, `cpu`, `time`, `message` and `source`; sizes are numbers of bytes or strings as `64K`, times numbers of
 --- seconds or strings as `500ms`. A worker never gets more than its creator has, and a limit once narrowed stays so. A worker
 --- that exceeds one ends, with all below it; `worker.receive` then throws an error that says which.
---- An addition to the specification.
+--- An addition to Acquis 11.
 ---
 --- Errors: an unknown name, or an amount that can't be read.
 --- Pledge: none.
