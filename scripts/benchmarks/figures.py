@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
     for name, command in (("Node", ("node", "--version")), ("Erlang", _ERLANG), ("lua5.4", ("lua5.4", "-v"))):
         if shutil.which(command[0]) is not None:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            found[name] = done.stdout.strip()
+            found[name] = done.stdout.partition("  Copyright")[0].strip()
     return found
 
 

@@ -1,6 +1,7 @@
 """The benchmarks run, so that they can be relied on when somebody wants figures. What they say is not looked at."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,14 @@ def test_figures_of_a_work_are_kept_until_it_is_measured_again(tmp_path, monkeyp
         "a": [("one", {"luspool": [3.0], "peer": [4.0]})],
         "b": [("one", {"luspool": [5.0]}), ("other", {"luspool": [2.0]})],
     }
+
+
+def test_of_what_lua_says_of_itself_the_version_is_kept(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import figures  # noqa: PLC0415 - it is no part of the package
+
+    lua = tmp_path / "lua5.4"
+    lua.write_text("#!/bin/sh\necho 'Lua 5.4.4  Copyright (C) 1994-2022 Lua.org, PUC-Rio'\n", encoding="utf-8")
+    lua.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert figures.versions()["lua5.4"] == "Lua 5.4.4"
