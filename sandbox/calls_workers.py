@@ -38,11 +38,12 @@ def _message(door: Door, payload: bytes) -> int | None:
 _INBOX_HAS_MAIL: Final = InboxHasMail()
 
 
-def _peek(door: Door) -> bytes | None:
+def _peek(door: Door) -> Scalar:
     payload = door.port.peek()
     if payload is None:
         door.condition = _INBOX_HAS_MAIL
-    return payload
+        return None
+    return door.brought(payload)
 
 
 def _send(door: Door, child: StateId, payload: bytes) -> int | None:
@@ -52,9 +53,8 @@ def _send(door: Door, child: StateId, payload: bytes) -> int | None:
     return room
 
 
-def _receive(door: Door, *children: StateId) -> Scalar:
-    """None: wait. 1: an error; its value is DELIVERY 0. For one worker: its message, or True when it is dead and
-    empty. For several: 2, and DELIVERY 1, 2… are the items."""
+def _received(door: Door, children: tuple[StateId, ...]) -> tuple[bytes | None, ...] | int | None:
+    """The messages. None: wait. 1: an error; its value is DELIVERY 0."""
     answer = door.port.receive(children)
     if answer is None:
         door.condition = ChildrenHaveMail(children)
@@ -65,9 +65,23 @@ def _receive(door: Door, *children: StateId) -> Scalar:
         if answer.failure.kind == "denied":
             door.remember_denial(encode(answer.failure.message))
         return 1
-    if len(children) == 1:
-        return True if answer.messages[0] is None else answer.messages[0]
-    door.delivery = (None, *answer.messages)
+    return answer.messages
+
+
+def _receive(door: Door, child: StateId) -> Scalar:
+    """As `_received`, but for its one message: as `Door.brought` gives it; True when the worker is dead and empty."""
+    received = _received(door, (child,))
+    if not isinstance(received, tuple):
+        return received
+    return True if received[0] is None else door.brought(received[0])
+
+
+def _receive_many(door: Door, *children: StateId) -> Scalar:
+    """As `_received`, but for messages 2; they are DELIVERY 1, 2…"""
+    received = _received(door, children)
+    if not isinstance(received, tuple):
+        return received
+    door.delivery = (None, *received)
     return 2
 
 
@@ -152,6 +166,7 @@ WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.PEEK: _peek,
     Operation.SEND: _send,
     Operation.RECEIVE: _receive,
+    Operation.RECEIVE_MANY: _receive_many,
     Operation.DELIVERY: _delivery,
     Operation.STATUS: _status,
     Operation.CREATE_PREPARE: _create_prepare,

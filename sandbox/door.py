@@ -22,7 +22,7 @@ from typing import Final
 
 from ..scheduler.faults import described
 from ..scheduler.limits import StateLimits
-from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned
+from ..scheduler.protocol import Condition, Exited, Failure, Outcome, Port, Returned, StateId
 from .calls import DeniedError, RefusedError, Scalar, decode, encode
 from .calls_code import CODE_CALLS
 from .calls_files import FILE_CALLS
@@ -156,6 +156,18 @@ class Door:
                 stepper.sent(to, room)
         except Exception as error:  # whatever it is must not become a Lua value
             self.fault = described(error)
+
+    def transmit(self, to: StateId, payload: bytes) -> bool:
+        """Send a message to the parent (0) or a child; False where there is no room. Never raises."""
+        room = self(Operation.SEND, to, payload) if to else self(Operation.MESSAGE, payload)
+        if room is None or room is False or self.stepper is None:
+            return False
+        self.stepper.sent(to, int(room))
+        return True
+
+    def brought(self, payload: bytes) -> Scalar:
+        """A message for the state that asks for one, as it is to be told of it."""
+        return payload if self.stepper is None else self.stepper.bring(payload)
 
     def hold(self, file: OpenFile) -> int:
         """Keep an open file; gives the number that the state knows it by. The first are standard input and outputs."""

@@ -27,6 +27,7 @@ class Operation(IntEnum):
     PEEK = auto()
     SEND = auto()
     RECEIVE = auto()
+    RECEIVE_MANY = auto()
     DELIVERY = auto()
     STATUS = auto()
     CREATE_PREPARE = auto()

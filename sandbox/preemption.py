@@ -55,6 +55,12 @@ class Stepper(Protocol):
         """Give the thread of the step that goes on a low priority, for good, within some milliseconds. From any thread;
         nothing where no step goes on."""
 
+    def bring(self, mail: bytes, /) -> int | bytes:
+        """Lay out a message for the state that is being stepped.
+
+        Gives what it is to be told: that there is one, or the message itself. From inside the step.
+        """
+
     @property
     def awaited(self) -> StateId | None:
         """Whose mail a WAITING step has ended to wait for (the parent's: 0), where it has said so."""
@@ -123,7 +129,7 @@ class _Signal:
         return door
 
     def stepper(self, runtime: Any, handle: Any, _drive: Any, calls: Any, memory: int) -> Stepper:  # noqa: ANN401
-        return self._stepper(handle, runtime, memory, None if calls is None else calls.send_gathered)
+        return self._stepper(handle, runtime, memory, calls)
 
 
 def choose(wish: str) -> Mechanism:

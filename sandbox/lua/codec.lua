@@ -81,9 +81,10 @@ function codec.decode(s)
   return parts.codec_decode.decode(s)
 end
 
---- post(to, value) -> whether it was put to others that go out together; take(bundle, at) -> where the message at this place of
---- such a bundle ends, and its value, or nothing. Only in C.
-function codec.post() return false end
+--- post(to, value) -> true if it was sent, or put to others that go out together; false: wait, and do it again; nil: do it
+--- otherwise. take(bundle, at) -> where the message at this place of such a bundle ends, and its value, or nothing. brought() ->
+--- 0 and the value of the message that the host has brought; or its bytes, where there is more to it. Only in C.
+function codec.post() end
 function codec.take() end
 
 return codec

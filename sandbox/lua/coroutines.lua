@@ -35,12 +35,12 @@ local function wait(level)
 end
 
 --- Waits for mail of `from`: a child's number, or 0 for the parent. If the host was not `asked` for it before, waits only
---- where it is known that there is none. Gives what came, or nil: ask.
+--- where it is known that there is none. Gives what came, as `codec.brought` does, or nil: ask.
 local function await(from, asked, level)
   waiter = running()
-  local mail = native.await(from, asked)
+  local mail, value = native.await(from, asked)
   if mail == false then error(CANNOT_WAIT, level + 1) end
-  return mail
+  return mail, value
 end
 
 if not native then

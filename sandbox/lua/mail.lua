@@ -2,8 +2,9 @@
 local raw, door, coroutines, parts, is_worker = ...
 local select, error, byte, unpack = raw.select, raw.error, raw.string_byte, raw.string_unpack
 local wait, await, codec = coroutines.wait, coroutines.await, parts.codec
-local post, take, sent = codec.post, codec.take, coroutines.sent
+local post, take, brought, sent = codec.post, codec.take, codec.brought, coroutines.sent
 local BUNDLE <const>, FIRST <const> = 0xB5, 2 -- what a bundle begins with, and where its first message does
+local BROUGHT <const> = 3
 
 local function only_in_worker(func)
   if not is_worker then error("worker." .. func .. " can only be called inside a worker", 3) end
@@ -22,7 +23,12 @@ local mail = {}
 function mail.message(...)
   only_in_worker("message")
   if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
-  if post(0, (...)) then return end
+  local is_done = post(0, (...))
+  while is_done == false do
+    wait(2)
+    is_done = post(0, (...))
+  end
+  if is_done then return end
   local payload, problem, is_too_large = codec.encode_one("message", (...))
   if not payload then parts.support.cannot_send(problem, is_too_large) end
   while not sent(0, door(MESSAGE, payload)) do wait(2) end
@@ -54,11 +60,14 @@ end
 function mail.peek()
   only_in_worker("peek")
   if begun then return next_of_begun() end
-  local payload, asked
+  local payload, value, asked
   repeat
-    payload = await(0, asked, 2) or door(PEEK)
+    payload, value = await(0, asked, 2)
+    payload = payload or door(PEEK)
     asked = true
   until payload
+  if payload == BROUGHT then payload, value = brought() end
+  if payload == 0 then return value end
   if byte(payload) ~= BUNDLE then return (codec.decode(payload)) end
   begun, at = payload, FIRST
   return next_of_begun()

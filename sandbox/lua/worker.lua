@@ -10,8 +10,8 @@ local wait, await, position = coroutines.wait, coroutines.await, coroutines.posi
 local codec = parts.codec
 local encode, encode_one, decode = codec.encode, codec.encode_one, codec.decode
 local byte, sub, pack, unpack = raw.string_byte, raw.string_sub, raw.string_pack, raw.string_unpack
-local post, take, sent = codec.post, codec.take, coroutines.sent
-local BUNDLE <const>, FIRST <const> = 0xB5, 2
+local post, take, brought, sent = codec.post, codec.take, codec.brought, coroutines.sent
+local BUNDLE <const>, FIRST <const>, BROUGHT <const> = 0xB5, 2, 3
 
 local ids = setmetatable({}, { __mode = "k" })  -- handle -> the worker's number
 local begun, at = {}, {}                        -- number -> a bundle of which not all has been taken, and where it goes on
@@ -89,7 +89,12 @@ end
 function worker.send(handle, ...)
   local id = check_handle(1, "send", handle)
   if select("#", ...) == 0 then support.complain("bad argument #2 to 'send' (value expected)", 3) end
-  if post(id, (...)) then return end
+  local is_done = post(id, (...))
+  while is_done == false do
+    wait(2)
+    is_done = post(id, (...))
+  end
+  if is_done then return end
   local payload, problem, is_too_large = encode_one("message", (...))
   if not payload then support.cannot_send(problem, is_too_large) end
   while not sent(id, door(SEND, id, payload)) do wait(2) end
@@ -160,11 +165,14 @@ end
 -- This and the next are tail calls of `receive`: what called it is one level nearer.
 local function receive_one(id)
   if begun[id] then return next_of_begun(id) end
-  local item, asked
+  local item, value, asked
   repeat
-    item = await(id, asked, 2) or door(RECEIVE, id)
+    item, value = await(id, asked, 2)
+    item = item or door(RECEIVE, id)
     asked = true
   until item
+  if item == BROUGHT then item, value = brought() end
+  if item == 0 then return value end
   if item == true then return nil end -- dead and empty
   if item == 1 then rethrow() end
   return opened(id, item)
@@ -172,14 +180,12 @@ end
 
 --- Asks the host for what these workers have ready. False where there is nothing, and may be later.
 local function ask(numbers, count)
-  local item = door(RECEIVE, table_unpack(numbers, 1, count))
-  if item == 1 then rethrow() end
-  if item and count == 1 then
-    numbers[1] = item
-  elseif item then
+  local answer = door(RECEIVE_MANY, table_unpack(numbers, 1, count))
+  if answer == 1 then rethrow() end
+  if answer then
     for i = 1, count do numbers[i] = door(DELIVERY, i) end
   end
-  return item
+  return answer
 end
 
 local function receive_many(handles, count)

@@ -422,14 +422,24 @@ static __attribute__((noinline)) int gather_message(lua_State *L, int first) {
     return room != NULL;
 }
 
-/* post(to, value): whether a message of the value was put to others that go out together (bundle.c). If not, nothing has been
-** done. */
+/* A long string goes to the host from where it lies: for the host to take it from a message in Lua, it is copied twice. */
+static enum sent send_text(lua_State *L, long long to) {
+    struct scalar s;
+    if (lua_rawlen(L, 2) <= LARGEST_GATHERED || !make_scalar(&s, L, 2)) return NOT_SENT;
+    return transmit(L, to, s.bytes, s.size, s.text, s.text_size);
+}
+
+/* post(to, value): true if a message of the value was put to others that go out together (bundle.c), or sent. False: there
+** is no room, wait and ask again. nil: nothing has been done. */
 static int post(lua_State *L) {
     lua_settop(L, 2);
+    long long to = lua_tointegerx(L, 1, NULL);
     int type = lua_type(L, 2);
-    int is_done = may_gather(L, lua_tointegerx(L, 1, NULL)) &&
+    int is_done = may_gather(L, to) &&
                   (type == LUA_TTABLE || type == LUA_TNIL ? gather_message(L, 2) : gather_scalar(L, 2));
-    lua_pushboolean(L, is_done);
+    enum sent sent = is_done ? SENT : type == LUA_TSTRING ? send_text(L, to) : NOT_SENT;
+    if (sent == NOT_SENT) lua_pushnil(L);
+    else lua_pushboolean(L, sent == SENT);
     return 1;
 }
 
@@ -626,6 +636,22 @@ static int read_message(lua_State *L, const unsigned char *bytes, size_t size) {
     return bytes[1] == LIST && size <= MOST_READ ? read_list(&in) : -1;
 }
 
+/* brought(): 0 and the value of the message that the host has brought; its bytes, where that is for Lua to see; or nil. */
+int push_brought(lua_State *L) {
+    size_t size;
+    const char *mail = take_mail(L, &size);
+    lua_settop(L, 1);
+    if (mail != NULL && read_message(L, (const unsigned char *)mail, size) == 1) {
+        lua_pushinteger(L, 0);
+        lua_rotate(L, -2, 1);
+        return 2;
+    }
+    lua_settop(L, 1);
+    if (mail == NULL) lua_pushnil(L);
+    else lua_pushlstring(L, mail, size);
+    return 1;
+}
+
 static int decode(lua_State *L) {
     size_t size;
     lua_settop(L, 1);
@@ -658,6 +684,7 @@ static int take(lua_State *L) {
 static int make_codec(lua_State *L) {
     static const struct { const char *name; lua_CFunction function; } functions[] = {
         {"encode_one", encode_one}, {"encode", encode}, {"decode", decode}, {"post", post}, {"take", take},
+        {"brought", push_brought},
     };
     lua_settop(L, SPECIAL);
     lua_createtable(L, 0, sizeof functions / sizeof *functions);

@@ -23,6 +23,17 @@ int may_gather(lua_State *L, long long to);
 /* preempt.c: where such a message of so many bytes is to be written, at once; NULL where it does not fit. */
 char *gather(lua_State *L, size_t size);
 
+/* preempt.c: what the host says to a message that is sent to the parent (0) or a child at once. */
+enum sent { SENT, NO_ROOM, NOT_SENT };
+enum sent transmit(lua_State *L, long long to, const void *head, size_t head_size, const char *text, size_t text_size);
+
+/* preempt.c: the message that was brought to the state and has not been taken, which lies where it is until the next comes; or
+** NULL. */
+const char *take_mail(lua_State *L, size_t *size);
+
+/* codec.c: empties the stack of the function and pushes what `brought` gives. */
+int push_brought(lua_State *L);
+
 /* guards.c: puts `guard` into the table on top of the stack. */
 void add_guard(lua_State *L);
 

@@ -86,7 +86,7 @@ struct state {
     struct bundle bundle;   /* messages that go out together, by the end of the step at the latest */
     long long awaited;      /* whose mail the last step has ended to wait for: 0, a child's number, or NOBODY */
     long long drained;      /* who had sent no more than `mail` when this step began, or NOBODY */
-    const char *mail;       /* what was brought to this step, until it is taken; NULL: nothing */
+    const char *mail;       /* what was brought, until it is taken; NULL: nothing */
     size_t mail_size;
 };
 
@@ -103,7 +103,7 @@ struct thread {
     volatile int blocked;                   /* resumers, from the driver to `current`, that can't yield */
     int gathers;                            /* whether messages may wait for others: see `may_gather` */
     const volatile char *unshared;          /* not 0: nobody else would run at once what this step wakes */
-    PyObject *send;                         /* the stepper's, during its step */
+    PyObject *host;                         /* the stepper's, during its step */
     struct resumer *resumers;               /* of `current`, the innermost first */
     size_t position_length;                 /* 0 as long as it isn't known where this step was ended */
     char position[PATH_MAX + 16];
@@ -246,10 +246,10 @@ static void return_hook(lua_State *L, lua_Debug *event) {
 /* Sends what was gathered, in the middle of the step. To end the step for it would cost a state that talks and computes its
 ** turns, beside others that only compute. */
 static void send_late(const struct thread *me) {
-    if (me->send == NULL) return;
+    if (me->host == NULL) return;
     PyGILState_STATE lock = PyGILState_Ensure();
-    PyObject *nothing = PyObject_CallNoArgs(me->send);
-    if (nothing == NULL) PyErr_WriteUnraisable(me->send);
+    PyObject *nothing = PyObject_CallMethod(me->host, "send_gathered", NULL);
+    if (nothing == NULL) PyErr_WriteUnraisable(me->host);
     Py_XDECREF(nothing);
     PyGILState_Release(lock);
 }
@@ -456,18 +456,21 @@ static int co_suspend(lua_State *L) {
     return lua_yieldk(L, 0, 0, suspend_more);
 }
 
-static int await_more(lua_State *L, int status, lua_KContext unused) {
-    struct state *st = self->state;
+const char *take_mail(lua_State *L, size_t *size) {
+    struct state *st = stepping(L)->state;
     const char *mail = st->mail;
-    (void)status, (void)unused;
     st->mail = NULL;
-    if (mail == NULL) lua_pushnil(L);
-    else lua_pushlstring(L, mail, st->mail_size);
-    return 1;
+    *size = st->mail_size;
+    return mail;
+}
+
+static int await_more(lua_State *L, int status, lua_KContext unused) {
+    (void)status, (void)unused;
+    return push_brought(L);
 }
 
 /* await(from, asked): leaves the step, WAITING for mail of the parent (0) or of a child, if the host was asked and had none, or
-** if it is known that there was none when this step began. Gives what was brought when the state runs on, nil: it is to
+** if it is known that there was none when this step began. Gives what `brought` does when the state runs on, nil: it is to
 ** ask. False where it has asked, and Lua can't suspend what is running. */
 static int co_await(lua_State *L) {
     struct thread *me = stepping(L);
@@ -499,6 +502,33 @@ char *gather(lua_State *L, size_t size) {
     nanoseconds due = bundle->since + GATHERED_FOR;
     if (room != NULL && is_first && (me->timer_at == 0 || me->timer_at > due)) set_timer(me, due);
     return room;
+}
+
+/* Without Python's lock while it copies. NULL where there is no memory. */
+static PyObject *joined(const void *head, size_t head_size, const char *text, size_t text_size) {
+    PyObject *made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(head_size + text_size));
+    if (made == NULL) return NULL;
+    char *at = PyBytes_AS_STRING(made);
+    Py_BEGIN_ALLOW_THREADS
+    memcpy(at, head, head_size);
+    memcpy(at + head_size, text, text_size);
+    Py_END_ALLOW_THREADS
+    return made;
+}
+
+enum sent transmit(lua_State *L, long long to, const void *head, size_t head_size, const char *text, size_t text_size) {
+    PyObject *host = stepping(L)->host;
+    enum sent sent = NOT_SENT;
+    if (host == NULL) return NOT_SENT;
+    PyGILState_STATE lock = PyGILState_Ensure();
+    PyObject *message = joined(head, head_size, text, text_size);
+    PyObject *is_sent = message == NULL ? NULL : PyObject_CallMethod(host, "transmit", "LO", to, message);
+    if (is_sent == NULL) PyErr_WriteUnraisable(host);
+    else sent = is_sent == Py_True ? SENT : NO_ROOM;
+    Py_XDECREF(message);
+    Py_XDECREF(is_sent);
+    PyGILState_Release(lock);
+    return sent;
 }
 
 /* sent(to, room): notes, and gives, what the host has said to a message that went alone: how much room there is after
@@ -705,16 +735,17 @@ typedef struct {
     struct state *state;  /* NULL once closed */
     PyObject *runtime;    /* what keeps `state` alive */
     PyObject *position;   /* bytes, or NULL: see `where` */
-    PyObject *send;       /* sends what was gathered; NULL: that waits for the end of the step */
+    PyObject *host;       /* sends what was gathered, and long texts; NULL: that waits for the end of the step */
+    PyObject *mail;       /* bytes, or NULL: what `state->mail` points into */
     int stepped;          /* a thread is inside `step` */
 } Stepper;
 
 static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     unsigned long long handle;
-    PyObject *runtime, *send = Py_None;
+    PyObject *runtime, *host = Py_None;
     Py_ssize_t memory = 0;
-    static char *names[] = {"handle", "runtime", "memory", "send", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|nO:Stepper", names, &handle, &runtime, &memory, &send))
+    static char *names[] = {"handle", "runtime", "memory", "host", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|nO:Stepper", names, &handle, &runtime, &memory, &host))
         return NULL;
     if (memory < 0) return PyErr_Format(PyExc_ValueError, "memory is %zd bytes; it can't be less than 0", memory);
     Stepper *made = (Stepper *)type->tp_alloc(type, 0);
@@ -725,7 +756,7 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         made->state->alarm = next_alarm(made->state);
     }
     made->runtime = Py_NewRef(runtime);
-    made->send = send == Py_None ? NULL : Py_NewRef(send);
+    made->host = host == Py_None ? NULL : Py_NewRef(host);
     return (PyObject *)made;
 }
 
@@ -749,7 +780,8 @@ static PyObject *stepper_close(Stepper *me, PyObject *unused) {
     (void)unused;
     if (me->state != NULL) bundle_end(&me->state->bundle);
     me->state = NULL;
-    Py_CLEAR(me->send);
+    Py_CLEAR(me->host);
+    Py_CLEAR(me->mail);
     Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     give_back(used);
@@ -758,19 +790,28 @@ static PyObject *stepper_close(Stepper *me, PyObject *unused) {
 
 static void stepper_dealloc(Stepper *me) {
     if (me->state != NULL) bundle_end(&me->state->bundle);
-    Py_CLEAR(me->send);
+    Py_CLEAR(me->host);
+    Py_CLEAR(me->mail);
     Py_CLEAR(me->position);
     Py_CLEAR(me->runtime);
     Py_TYPE(me)->tp_free((PyObject *)me);
 }
 
-/* Lays out for a step what has come for it, which its caller keeps alive. */
-static void bring(struct state *st, PyObject *mail) {
-    int is_there = mail != Py_None;
-    st->mail = is_there ? PyBytes_AS_STRING(mail) : NULL;
-    st->mail_size = is_there ? (size_t)PyBytes_GET_SIZE(mail) : 0;
-    st->drained = is_there ? st->awaited : NOBODY;
-    st->awaited = NOBODY;
+/* Lays out what has come for the state, which reads it without another copy. */
+static void lay_out(Stepper *me, PyObject *mail) {
+    Py_XSETREF(me->mail, Py_NewRef(mail));
+    me->state->mail = PyBytes_AS_STRING(mail);
+    me->state->mail_size = (size_t)PyBytes_GET_SIZE(mail);
+}
+
+/* A finaliser may ask for mail before what was brought has been read. */
+static PyObject *stepper_bring(Stepper *me, PyObject *mail) {
+    enum { BROUGHT = 3 };  /* known to lua/mail.lua and lua/worker.lua */
+    if (!PyBytes_Check(mail)) return PyErr_Format(PyExc_TypeError, "bring(mail: bytes)");
+    if (me->state == NULL || !me->stepped) return PyErr_Format(PyExc_RuntimeError, "no step goes on");
+    if (me->state->mail != NULL) return Py_NewRef(mail);
+    lay_out(me, mail);
+    return PyLong_FromLong(BROUGHT);
 }
 
 static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t count) {
@@ -786,26 +827,31 @@ static PyObject *stepper_step(Stepper *me, PyObject *const *args, Py_ssize_t cou
     if (me->stepped || thread->current != NULL)
         return PyErr_Format(PyExc_RuntimeError, "a step inside a step");
     if (me->state->stop) return PyLong_FromLong(me->state->stop);
+    int is_brought = count == 3 && args[2] != Py_None;
+    if (is_brought && me->state->mail != NULL)
+        return PyErr_Format(PyExc_RuntimeError, "what was brought before has not been read");
     enum outcome outcome;
     me->stepped = 1;
     me->state->steps_back = 0;  /* it was meant for the thread of another step */
-    bring(me->state, count == 3 ? args[2] : Py_None);
+    me->state->drained = is_brought ? me->state->awaited : NOBODY;
+    me->state->awaited = NOBODY;
+    if (is_brought) lay_out(me, args[2]);
     thread->unshared = PyByteArray_GET_SIZE(args[1]) > 1 ? PyByteArray_AS_STRING(args[1]) + 1 : &nobody;
-    PyObject *send = thread->send = Py_XNewRef(me->send);
+    PyObject *host = thread->host = Py_XNewRef(me->host);
     Py_INCREF(me->runtime);
     PyObject *runtime = me->runtime;
     Py_BEGIN_ALLOW_THREADS
     outcome = step(thread, me->state, slice, PyByteArray_AS_STRING(args[1]));
     Py_END_ALLOW_THREADS
     me->stepped = 0;
-    if (me->state != NULL) me->state->mail = NULL;
+    if (me->state == NULL || me->state->mail == NULL) Py_CLEAR(me->mail);
     Py_CLEAR(me->position);
     if (thread->position_length) {
         me->position = PyBytes_FromStringAndSize(thread->position, (Py_ssize_t)thread->position_length);
         if (me->position == NULL) PyErr_Clear();  /* how the step ended is worth more than where */
     }
     Py_DECREF(runtime);
-    Py_XDECREF(send);
+    Py_XDECREF(host);
     return PyLong_FromLong(outcome);
 }
 
@@ -870,6 +916,7 @@ static PyMethodDef stepper_methods[] = {
     {"step", (PyCFunction)(void (*)(void))stepper_step, METH_FASTCALL, NULL},
     {"stop", (PyCFunction)stepper_stop, METH_NOARGS, NULL},
     {"step_back", (PyCFunction)stepper_step_back, METH_NOARGS, NULL},
+    {"bring", (PyCFunction)stepper_bring, METH_O, NULL},
     {"gathered", (PyCFunction)stepper_gathered, METH_NOARGS, NULL},
     {"sent", (PyCFunction)(void (*)(void))stepper_sent, METH_FASTCALL, NULL},
     {"problem", (PyCFunction)stepper_problem, METH_NOARGS, NULL},
