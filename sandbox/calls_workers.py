@@ -53,6 +53,15 @@ def _send(door: Door, child: StateId, payload: bytes) -> int | None:
     return room
 
 
+def _has_room(door: Door, to: StateId, size: int) -> bool:
+    """Whether a message of so many bytes to the parent (0) or a child would be taken. It stays so until one is sent."""
+    condition = InboxHasRoom(to, size) if to else OutboxHasRoom(size)
+    if door.port.holds(condition):
+        return True
+    door.condition = condition
+    return False
+
+
 def _received(door: Door, children: tuple[StateId, ...]) -> tuple[bytes | None, ...] | int | None:
     """The messages. None: wait. 1: an error; its value is DELIVERY 0."""
     answer = door.port.receive(children)
@@ -165,6 +174,7 @@ WORKER_CALLS: Final[Mapping[int, Callable[..., Scalar]]] = {
     Operation.MESSAGE: _message,
     Operation.PEEK: _peek,
     Operation.SEND: _send,
+    Operation.HAS_ROOM: _has_room,
     Operation.RECEIVE: _receive,
     Operation.RECEIVE_MANY: _receive_many,
     Operation.DELIVERY: _delivery,

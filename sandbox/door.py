@@ -157,8 +157,12 @@ class Door:
         except Exception as error:  # whatever it is must not become a Lua value
             self.fault = described(error)
 
+    def has_room(self, to: StateId, size: int) -> bool:
+        """Whether `transmit` would take a message of so many bytes. Never raises."""
+        return self(Operation.HAS_ROOM, to, size) is True
+
     def transmit(self, to: StateId, payload: bytes) -> bool:
-        """Send a message to the parent (0) or a child; False where there is no room. Never raises."""
+        """Send a message to the parent (0) or a child; False where it is not taken. Never raises."""
         room = self(Operation.SEND, to, payload) if to else self(Operation.MESSAGE, payload)
         if room is None or room is False or self.stepper is None:
             return False

@@ -26,6 +26,7 @@ class Operation(IntEnum):
     MESSAGE = auto()
     PEEK = auto()
     SEND = auto()
+    HAS_ROOM = auto()
     RECEIVE = auto()
     RECEIVE_MANY = auto()
     DELIVERY = auto()

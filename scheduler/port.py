@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .announcer import Announcer
 from .limits import Excess, StateLimits
-from .protocol import CallResult, Delivered, StateId, Thrown
+from .protocol import CallResult, Condition, Delivered, StateId, Thrown
 from .tree import Phase, State, ending_of
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
+
+_KEPT: Final = 16
+"""One part in so many of a heap is for what a receiver keeps of long payloads, one of each sender. It may come to a few
+times that: senders hear of it when they send, and may have been fewer then."""
 
 
 class StatePort:
@@ -54,14 +58,25 @@ class StatePort:
             room = self._machine.message(self._state, payload)
             if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake(in_step=True)
-        return room
+            return room and self._share(room)
 
     def send(self, child: StateId, payload: bytes) -> int | None:
         with self._lock:
             room = self._machine.send(self._state, child, payload)
             if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake(in_step=True)
-        return room
+            return room and self._share(room)
+
+    def holds(self, condition: Condition) -> bool:
+        with self._lock:
+            return self._machine.holds(self._state, condition)
+
+    def _share(self, room: int) -> int:
+        """Of the room, what one sender should use at once where there are so many, of whom one may hear all."""
+        state = self._state
+        states = len(state.tree.states) + state.tree.elsewhere.states
+        share = state.limits.memory // (_KEPT * states or 1)
+        return room if room < share else share
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         with self._lock:

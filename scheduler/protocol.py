@@ -272,7 +272,8 @@ class Port(Protocol):
     def message(self, payload: bytes) -> int | None:
         """Queue for the parent; None when the outbox is full (wait for `OutboxHasRoom`).
 
-        Otherwise: how many bytes one further payload may have to be taken for sure, whenever it is sent.
+        Otherwise: how many bytes one further payload may have to be taken for sure, whenever it is sent, and to be kept
+        by a receiver who has one of each sender.
         """
 
     def send(self, child: StateId, payload: bytes) -> int | None:
@@ -280,6 +281,9 @@ class Port(Protocol):
 
         Otherwise as `message`.
         """
+
+    def holds(self, condition: Condition) -> bool:
+        """Whether the caller would have nothing to wait for."""
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         """Take what is ready from these children; None when there is nothing yet (wait for `ChildrenHaveMail`).

@@ -17,8 +17,9 @@
 /* Known to lua/mail.lua and lua/worker.lua too, as LENGTH_SIZE is. */
 enum { HEAD = 0xB5, HEAD_SIZE = 1 };
 
-/* What the receiver holds of a bundle that it has begun is in its own heap: this much for each worker, at most. */
-enum { CAPACITY = 16384 };
+/* What the receiver holds of a bundle that it has begun is in its own heap. Where there are many workers, the room that a sender is
+** told bounds it. */
+enum { CAPACITY = 65536 };
 
 static const int64_t BURST = 50000;
 

@@ -521,12 +521,14 @@ enum sent transmit(lua_State *L, long long to, const void *head, size_t head_siz
     enum sent sent = NOT_SENT;
     if (host == NULL) return NOT_SENT;
     PyGILState_STATE lock = PyGILState_Ensure();
-    PyObject *message = joined(head, head_size, text, text_size);
-    PyObject *is_sent = message == NULL ? NULL : PyObject_CallMethod(host, "transmit", "LO", to, message);
-    if (is_sent == NULL) PyErr_WriteUnraisable(host);
-    else sent = is_sent == Py_True ? SENT : NO_ROOM;
+    PyObject *message = NULL;
+    PyObject *answer = PyObject_CallMethod(host, "has_room", "Ln", to, (Py_ssize_t)(head_size + text_size));
+    if (answer == Py_True && (message = joined(head, head_size, text, text_size)) != NULL)
+        Py_SETREF(answer, PyObject_CallMethod(host, "transmit", "LO", to, message));
+    if (PyErr_Occurred()) PyErr_WriteUnraisable(host);  /* no memory for the bytes */
+    else sent = answer == Py_True ? SENT : NO_ROOM;
     Py_XDECREF(message);
-    Py_XDECREF(is_sent);
+    Py_XDECREF(answer);
     PyGILState_Release(lock);
     return sent;
 }

@@ -215,3 +215,18 @@ def test_a_worker_whose_text_takes_long_to_compile_ends_alone(luspool, script):
     result = run(luspool, "main.lus")
     assert re.fullmatch(ENDED.format("cpu"), result.stdout), result.stdout + result.stderr
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize("layout", [("--hosts", "1"), ("--hosts", "2", "--placement", "spread")], ids=["one", "spread"])
+def test_who_hears_one_message_of_each_of_many_workers_holds_none_of_the_others(luspool, layout):
+    """What a receiver has begun of messages that were sent together is in its own heap."""
+    workers, messages = 1500, 60
+    hears = f"""
+        local ws, total = {{}}, 0
+        for i = 1, {workers} do ws[i] = worker.create("w.lus") end
+        for _ = 1, {messages} do for i = 1, #ws do total = total + #worker.receive(ws[i]) end end
+        print(total)
+    """
+    luspool.write(main=hears, w=f"local s = ('x'):rep(1000) for _ = 1, {messages} do worker.message(s) end")
+    run = luspool("run", *RIGHTS, *layout, "--memory", "16M", "main.lus")
+    assert (run.returncode, run.stdout) == (0, f"{workers * messages * 1000}\n"), run.stderr

@@ -12,7 +12,17 @@ from msgspec.structs import replace
 from luspool.permissions import Origin, Pledge, PledgeSet, Rule
 from luspool.sandbox import Program, Sandbox, codec
 from luspool.scheduler.limits import StateLimits
-from luspool.scheduler.protocol import Delivered, Ended, Failure, NotAChildError, Slice, Thrown, Waiting
+from luspool.scheduler.protocol import (
+    Delivered,
+    Ended,
+    Failure,
+    InboxHasRoom,
+    NotAChildError,
+    OutboxHasRoom,
+    Slice,
+    Thrown,
+    Waiting,
+)
 from luspool.scheduler.units import UNLIMITED
 
 NO_LIMITS = StateLimits(*[UNLIMITED] * 5)
@@ -78,6 +88,12 @@ class FakePort:
             return None
         self.sent.append((child, payload))
         return self.room
+
+    def holds(self, condition):
+        if isinstance(condition, OutboxHasRoom):
+            return not self.outbox_full
+        assert isinstance(condition, InboxHasRoom)
+        return self._own(condition.child) not in self.full
 
     def receive(self, children):
         queues = [self.items[self._own(child)] for child in children]
