@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -192,7 +192,7 @@ class Courier:
             if letters:
                 self._take_in(link, letters)
 
-    def _take_in(self, link: Link, letters: list[bytes]) -> None:
+    def _take_in(self, link: Link, letters: Sequence[bytes | memoryview]) -> None:
         for start in range(0, len(letters), _LETTERS_AT_ONCE):
             with self._dispatcher.lock:
                 try:

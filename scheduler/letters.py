@@ -88,7 +88,7 @@ def write_number(kind: Kind, state: StateId, number: int) -> bytes:
     return _HEAD.pack(kind, state) + _NUMBER.pack(number)
 
 
-def read(letter: bytes) -> tuple[Kind, StateId, bytes]:
+def read(letter: bytes | memoryview) -> tuple[Kind, StateId, bytes]:
     """Kind, state and body."""
     if len(letter) < _HEAD.size:
         raise LetterError(f"a letter of {len(letter)} bytes")
@@ -96,7 +96,7 @@ def read(letter: bytes) -> tuple[Kind, StateId, bytes]:
     if state not in _IDS:
         raise LetterError(f"a letter about a state {state}")
     try:
-        return Kind(kind), StateId(state), letter[_HEAD.size :]
+        return Kind(kind), StateId(state), bytes(letter[_HEAD.size :])
     except ValueError as error:
         raise LetterError(f"a letter of kind {kind}") from error
 

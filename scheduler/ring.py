@@ -35,7 +35,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from .bell import Bell, BellEnds, create_bells
-from .ring_frames import RECORD_LIMIT, FrameDecoder, encode, encode_batch
+from .ring_frames import RECORD_LIMIT, FrameDecoder, Record, encode, encode_batch
 from .ring_memory import create_memory, map_memory
 from .ring_stream import RingError, StreamReader, StreamWriter, make_fence
 
@@ -204,12 +204,14 @@ class RingReader(_Side):
         self._decoder = FrameDecoder(record_limit)
         self._stream = StreamReader(words, data, make_fence())
 
-    def get(self) -> list[bytes]:
+    def get(self) -> list[Record]:
         """All records that have arrived whole, oldest first; none when there are none yet. Never blocks.
+
+        Large ones are views of memory that is theirs alone.
 
         `RingClosedError` when the writer was seen to be gone and everything was read.
         """
-        records: list[bytes] = []
+        records: list[Record] = []
         if not self._stream.look():
             if self._bell.gone:  # which was heard before this look: there is nothing that it has not seen
                 raise RingClosedError(f"the writer of the ring is gone, {self._decoder.unfinished} bytes into a record")

@@ -18,6 +18,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import TypeAlias
 
 from .ring_stream import RingError
 
@@ -31,6 +32,9 @@ frame and more than twice that in a list, so the number is bounded as well as th
 BATCH_BYTES = 64 * 1024
 """Bytes of a batch's payload at most, and of a record that is copied to lie behind its head: above that, copying once
 more costs more than a second call. A quarter of a second-level cache; guessed."""
+
+Record: TypeAlias = bytes | memoryview
+"""What comes out: a large record is a view of memory that belongs to it alone."""
 
 _HEAD = struct.Struct("=II")
 _SIZE = 4
@@ -80,18 +84,33 @@ class FrameDecoder:
         """Bytes of the frame that is not there as a whole yet."""
         return len(self._unfinished)
 
-    def feed(self, piece: memoryview, records: list[bytes]) -> None:
-        """Take in the next piece of the stream, reading each byte of it once, and append what is whole to `records`."""
+    def feed(self, piece: memoryview, records: list[Record]) -> None:
+        """Take in the next piece of the stream and append what is whole to `records`.
+
+        The piece may change meanwhile: what is looked into has been copied.
+        """
         if self._error is not None:
             raise RingError(self._error)
-        if self._unfinished:
+        while self._unfinished or self._begins_large(piece):
             piece = self._finish(piece, records)
-        block = bytes(piece)
+            if not piece:
+                return
+        self._take_many(bytes(piece), records)
+
+    def _begins_large(self, piece: memoryview) -> bool:
+        """Whether a large record begins here. It is copied piece by piece to where it stays."""
+        if len(piece) <= BATCH_BYTES:
+            return False
+        count, size = _HEAD.unpack(bytes(piece[: _HEAD.size]))
+        return bool(count == 1 and size > BATCH_BYTES)
+
+    def _take_many(self, block: bytes, records: list[Record]) -> None:
+        """As `feed`, of a copy, where there is no unfinished frame."""
         at, size = 0, len(block)
         while at < size:
             frame = self._frame(block, at)
             if frame is None or frame[2] > size:
-                self._unfinished += block[at:]
+                self._unfinished += memoryview(block)[at:]
                 break
             count, start, at = frame
             if count == 1:
@@ -99,7 +118,7 @@ class FrameDecoder:
             else:
                 records += self._split(block, count, start, at)
 
-    def _finish(self, piece: memoryview, records: list[bytes]) -> memoryview:
+    def _finish(self, piece: memoryview, records: list[Record]) -> memoryview:
         """Add to the unfinished frame what it lacks, first of its head, then of the rest; what is left of `piece`."""
         block = self._unfinished
         while True:
@@ -113,7 +132,8 @@ class FrameDecoder:
             count, start, end = frame
             self._unfinished = bytearray()
             if count == 1:
-                records.append(bytes(memoryview(block)[start:end]))  # copied once: it may be large
+                record = memoryview(block)[start:end]
+                records.append(record if len(record) > BATCH_BYTES else bytes(record))
             else:
                 records += self._split(bytes(block), count, start, end)
         return piece

@@ -158,7 +158,7 @@ class SpreadMachine(MovingMachine):
 
     # --- letters -------------------------------------------------------------------------------------------------
 
-    def arrived(self, host: int, letter: bytes) -> None:
+    def arrived(self, host: int, letter: bytes | memoryview) -> None:
         """A letter from `host`. LetterError when no honest host can have written it: that host is to be ended."""
         peer = self.peers.get(host)
         if peer is None:
