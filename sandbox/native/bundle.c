@@ -44,9 +44,10 @@ char *bundle_add(struct bundle *bundle, size_t size) {
     return bundle->bytes + length + LENGTH_SIZE;
 }
 
-void bundle_room(struct bundle *bundle, long long to, size_t room) {
+void bundle_room(struct bundle *bundle, long long to, size_t room, int64_t now) {
     bundle->to = to;
     bundle->room = room;
+    bundle->last = now;  /* what sending took is not the sender's pause */
 }
 
 const char *bundle_content(const struct bundle *bundle, size_t *size) {

@@ -33,8 +33,8 @@ int bundle_may_take(struct bundle *bundle, long long to, int64_t now, int may_wa
 /* Where the message that was asked about last is to be written, at once. NULL: there is no room. */
 char *bundle_add(struct bundle *bundle, size_t size);
 
-/* What was sent last, to this receiver, has left room for so many bytes. Only while nothing is in there. */
-void bundle_room(struct bundle *bundle, long long to, size_t room);
+/* What was sent last, to this receiver and by now, has left room for so many bytes. Only while nothing is in there. */
+void bundle_room(struct bundle *bundle, long long to, size_t room, int64_t now);
 
 /* What is in there, as it is to be sent: a single message as it came. */
 const char *bundle_content(const struct bundle *bundle, size_t *size);

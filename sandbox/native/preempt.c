@@ -245,7 +245,7 @@ static void return_hook(lua_State *L, lua_Debug *event) {
 
 /* Sends what was gathered, in the middle of the step. To end the step for it would cost a state that talks and computes its
 ** turns, beside others that only compute. */
-static void send_late(const struct thread *me) {
+static void send_gathered(const struct thread *me) {
     if (me->host == NULL) return;
     PyGILState_STATE lock = PyGILState_Ensure();
     PyObject *nothing = PyObject_CallMethod(me->host, "send_gathered", NULL);
@@ -261,7 +261,7 @@ static void count_hook(lua_State *L, lua_Debug *event) {
     if (me->state->refused_size) end_by(me->state, OUT_OF_MEMORY);
     if (me->pending) {
         nanoseconds now = clock_now();
-        if (must_send(me, now)) send_late(me);
+        if (must_send(me, now)) send_gathered(me);
         me->pending = is_over(me, now);
     }
     if (me->state->stop) leave(me, L);
@@ -499,6 +499,11 @@ char *gather(lua_State *L, size_t size) {
     struct bundle *bundle = &me->state->bundle;
     int is_first = bundle->length == 0;
     char *room = bundle_add(bundle, size);
+    if (room == NULL && !is_first && size <= LARGEST_GATHERED) {  /* it is full: this one begins the next */
+        send_gathered(me);
+        is_first = bundle->length == 0;
+        room = bundle_add(bundle, size);
+    }
     nanoseconds due = bundle->since + GATHERED_FOR;
     if (room != NULL && is_first && (me->timer_at == 0 || me->timer_at > due)) set_timer(me, due);
     return room;
@@ -539,7 +544,7 @@ static int co_sent(lua_State *L) {
     struct bundle *bundle = &stepping(L)->state->bundle;
     lua_settop(L, 2);
     if (lua_isinteger(L, 2) && !bundle->length)
-        bundle_room(bundle, lua_tointegerx(L, 1, NULL), (size_t)lua_tointegerx(L, 2, NULL));
+        bundle_room(bundle, lua_tointegerx(L, 1, NULL), (size_t)lua_tointegerx(L, 2, NULL), clock_now());
     return 1;
 }
 
@@ -885,7 +890,7 @@ static PyObject *stepper_sent(Stepper *me, PyObject *const *args, Py_ssize_t cou
     long long to = PyLong_AsLongLong(args[0]);
     size_t room = PyErr_Occurred() ? 0 : PyLong_AsSize_t(args[1]);
     if (PyErr_Occurred()) return NULL;
-    if (me->state != NULL && !me->state->bundle.length) bundle_room(&me->state->bundle, to, room);
+    if (me->state != NULL && !me->state->bundle.length) bundle_room(&me->state->bundle, to, room, clock_now());
     Py_RETURN_NONE;
 }
 
