@@ -127,15 +127,16 @@ class PortableSheet:
                 number = numbers[key] = len(grounds)
                 grounds.append(self._describe(decision, shadow, at))
             value = decision.value
-            row = rows.setdefault((number, called, value), len(times))
+            shown = (value, None) if called is None else (called, value)
+            row = rows.setdefault((number, *shown), len(times))
             if row < len(times):
                 repeated = again.setdefault(row, [row, 1, now])
                 repeated[1] += 1
                 repeated[2] = now
                 continue
             ground.append(number)
-            asked.append(value if called is None else called)
-            resolved.append(None if called is None else value)
+            asked.append(shown[0])
+            resolved.append(shown[1])
             times.append(now)
             said += len(grounds[number]) + len(called or "") + len(value or "")
             if said >= SAID:
