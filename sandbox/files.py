@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -66,7 +67,12 @@ class LocatedFile(Struct, frozen=True):
 
 def is_of_proc(found: os.stat_result) -> bool:
     """Whether the kernel has made this up, in /proc."""
-    return found.st_dev == os.stat("/proc").st_dev
+    return found.st_dev == _device_of_proc()
+
+
+@cache
+def _device_of_proc() -> int:
+    return os.stat("/proc").st_dev
 
 
 @contextmanager

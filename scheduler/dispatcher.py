@@ -228,7 +228,7 @@ class Dispatcher:
         """Let executors know of work: as many that sleep as there is work for, and all that step. Lock held.
 
         Every use of the machine that may give anybody anything to do ends with this. `in_step`: by the thread of an
-        executor, inside a step, for a state that has only been woken.
+        executor, inside a step, for a state that was woken or created.
         """
         machine = self.machine
         if machine.stoppable:

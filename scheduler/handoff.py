@@ -1,4 +1,5 @@
-"""Whether a state that is woken out of a step is left to the executor of that step, which may be about to wait itself.
+"""Whether a state that is woken, or created, out of a step is left to the executor of that step, which may be about to
+wait itself.
 
 Two states that answer each other keep one executor busy at a time. If each message wakes a second one, that finds the
 work taken when it comes, and has only taken processor time and Python's lock from the first: it doubles what a round

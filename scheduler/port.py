@@ -37,7 +37,7 @@ class StatePort:
     def create(self, spec: object, size: int, limits: StateLimits) -> StateId:
         with self._lock:
             child = self._machine.create(self._state, spec, size, limits)
-            self._dispatcher.wake()
+            self._dispatcher.wake(in_step=True)
         return child
 
     def cancel(self, child: StateId) -> None:

@@ -180,15 +180,12 @@ local function start(main, names, payload)
   local function finish(ok, problem)
     if ok then door(RETURNED) else parts.failure.report(problem, trace) end
   end
-  local handle = coroutines.start(function()
+  return coroutines.start(function()
     if not payload then return finish(raw.xpcall(main, on_error)) end
     local arguments = payload
     payload = nil
     return finish(raw.xpcall(main, on_error, parts.codec.decode(arguments)))
   end)
-  -- A third of what was made until here is garbage, and the state may wait for long without making more.
-  raw.collectgarbage()
-  return handle
 end
 
 --- Before the state is closed, which holds the host's interpreter lock: what is large is dropped and collected here,

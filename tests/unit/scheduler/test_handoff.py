@@ -2,6 +2,7 @@
 
 import threading
 
+from luspool.scheduler.dispatcher import Dispatcher
 from luspool.scheduler.events import TreeResult
 from luspool.scheduler.handoff import Handoff
 from luspool.scheduler.protocol import Preempted, Returned
@@ -82,6 +83,55 @@ def test_a_step_that_goes_on_after_it_has_woken_another_does_not_keep_that_one(h
         child_has_run.clear()
         house.run(root, threads=2, slice_nanoseconds=0)  # so nobody is replaced who holds an executor
         assert house.result == TreeResult(Returned(), 0)
+
+
+def test_a_step_that_goes_on_after_it_has_created_another_does_not_keep_that_one(house, patience):
+    """The child runs while its parent is inside of the step that has created it."""
+    child_has_run = threading.Event()
+
+    def child(_self):
+        child_has_run.set()
+        yield Preempted()
+
+    def root(self):
+        dispatcher = self.port._dispatcher
+        for _ in range(20):
+            child_has_run.clear()
+            while not dispatcher.idle:
+                yield Preempted()
+            dispatcher.handoff.is_on = True
+            kid = self.create(child)
+            assert child_has_run.wait(patience)
+            assert (yield from self.receive(kid)) is None
+
+    house.run(root, threads=2, slice_nanoseconds=0)
+    assert house.result == TreeResult(Returned(), 0)
+
+
+def test_one_that_is_created_is_left_to_the_executor_of_its_creator(house, monkeypatch):
+    kept, wake = [], Dispatcher.wake
+
+    def child(_self):
+        yield Preempted()
+
+    def seen(dispatcher, **options):
+        wake(dispatcher, **options)
+        if options:  # by the thread of the step
+            kept.append((dispatcher.idle, dispatcher.waking))
+
+    def root(self):
+        dispatcher = self.port._dispatcher
+        while not dispatcher.idle:
+            yield Preempted()
+        monkeypatch.setattr(Dispatcher, "wake", seen)
+        dispatcher.handoff.is_on = True
+        kid = self.create(child)
+        monkeypatch.undo()
+        yield from self.receive(kid)
+
+    house.run(root, threads=2, slice_nanoseconds=0)
+    assert house.result == TreeResult(Returned(), 0)
+    assert (1, 0) in kept
 
 
 def test_two_that_answer_each_other_are_left_to_one_executor(house):
