@@ -100,7 +100,7 @@ end
 return {
   wait = wait, await = await, suspend = suspend, position = position, suspension = suspension, REFUSED = REFUSED, native = native,
 
-  --- sent(to, room): what the host has said to a message that went alone; gives `room` (native/preempt.c).
+  --- sent(to, room): what the host has said to a message that went alone; gives `room` (native/mail.c).
   sent = native and native.sent or function(_, room) return room end,
 
   --- Ends the state at once: does not come back. (Without the native module, portable.lua sets it.)

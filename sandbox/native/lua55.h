@@ -1,6 +1,6 @@
 /*
 ** Lua 5.5's interface, by hand: lupa installs no headers. Its functions are pointers, found in the library that lupa has
-** loaded when the module is bound (preempt.c), which also tries out whether that is the Lua that was written for.
+** loaded when the module is bound (module.c), which also tries out whether that is the Lua that was written for.
 */
 
 #ifndef LUSPOOL_LUA55_H

@@ -13,21 +13,21 @@ int is_stopping(void);
 /* preempt.c: whether the slice is over, or the state to end. What can go on in Lua as well goes on there then. */
 int is_pause_due(void);
 
-/* preempt.c: collects garbage where a string of so many bytes would not fit otherwise. 0: it never will. */
+/* memory.c: collects garbage where a string of so many bytes would not fit otherwise. 0: it never will. */
 int make_room(lua_State *L, double size);
 
-/* preempt.c: whether a message to the parent (0) or a child may go out with others, or at the end of the step; to be asked once
+/* mail.c: whether a message to the parent (0) or a child may go out with others, or at the end of the step; to be asked once
 ** for each, before it is made. If not, it is for the caller to send it, after those. */
 int may_gather(lua_State *L, long long to);
 
-/* preempt.c: where such a message of so many bytes is to be written, at once; NULL where it does not fit. */
+/* mail.c: where such a message of so many bytes is to be written, at once; NULL where it does not fit. */
 char *gather(lua_State *L, size_t size);
 
-/* preempt.c: what the host says to a message that is sent to the parent (0) or a child at once. */
+/* mail.c: what the host says to a message that is sent to the parent (0) or a child at once. */
 enum sent { SENT, NO_ROOM, NOT_SENT };
 enum sent transmit(lua_State *L, long long to, const void *head, size_t head_size, const char *text, size_t text_size);
 
-/* preempt.c: the message that was brought to the state and has not been taken, which lies where it is until the next comes; or
+/* mail.c: the message that was brought to the state and has not been taken, which lies where it is until the next comes; or
 ** NULL. */
 const char *take_mail(lua_State *L, size_t *size);
 
