@@ -21,14 +21,14 @@ local mail = {}
 --- Errors: a value that can't be copied, named with its place; a call in the main script of a plain run.
 --- Pledge: none.
 function mail.message(...)
-  only_in_worker("message")
-  if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
-  local is_done = post(0, (...))
+  if not is_worker then only_in_worker("message") end
+  local is_done = post(0, ...)
   while is_done == false do
     wait(2)
-    is_done = post(0, (...))
+    is_done = post(0, ...)
   end
   if is_done then return end
+  if select("#", ...) == 0 then error("bad argument #1 to 'message' (value expected)", 2) end
   local payload, problem, is_too_large = codec.encode_one("message", (...))
   if not payload then parts.support.cannot_send(problem, is_too_large) end
   while not sent(0, door(MESSAGE, payload)) do wait(2) end
@@ -58,7 +58,7 @@ end
 --- Errors: a call in the main script of a plain run.
 --- Pledge: none.
 function mail.peek()
-  only_in_worker("peek")
+  if not is_worker then only_in_worker("peek") end
   if begun then return next_of_begun() end
   local payload, value, asked
   repeat

@@ -88,13 +88,13 @@ end
 --- Pledge: none.
 function worker.send(handle, ...)
   local id = check_handle(1, "send", handle)
-  if select("#", ...) == 0 then support.complain("bad argument #2 to 'send' (value expected)", 3) end
-  local is_done = post(id, (...))
+  local is_done = post(id, ...)
   while is_done == false do
     wait(2)
-    is_done = post(id, (...))
+    is_done = post(id, ...)
   end
   if is_done then return end
+  if select("#", ...) == 0 then support.complain("bad argument #2 to 'send' (value expected)", 3) end
   local payload, problem, is_too_large = encode_one("message", (...))
   if not payload then support.cannot_send(problem, is_too_large) end
   while not sent(id, door(SEND, id, payload)) do wait(2) end

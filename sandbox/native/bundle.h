@@ -10,7 +10,7 @@
 
 /* Nanoseconds for which a bundle waits for more, where its sender sends more and somebody could take them; and about ten
 ** times as long at most where not: a tick has it sent then. */
-#define OPEN_FOR ((int64_t)100000)
+#define OPEN_FOR ((int64_t)250000)
 
 struct bundle {
     long long to;    /* whom this is for, and `room` is about. 0: the parent; else a child's number */

@@ -429,9 +429,10 @@ static enum sent send_text(lua_State *L, long long to) {
     return transmit(L, to, s.bytes, s.size, s.text, s.text_size);
 }
 
-/* post(to, value): true if a message of the value was put to others that go out together (bundle.c), or sent. False: there
-** is no room, wait and ask again. nil: nothing has been done. */
+/* post(to, value, ...): true if a message of the value was put to others that go out together (bundle.c), or sent. False: there
+** is no room, wait and ask again. nil: nothing has been done, as where there is no value. */
 static int post(lua_State *L) {
+    if (lua_gettop(L) < 2) return 0;
     lua_settop(L, 2);
     long long to = lua_tointegerx(L, 1, NULL);
     int type = lua_type(L, 2);
