@@ -11,8 +11,8 @@ _PASSED_BEGINNINGS: Final = ("LC_", "LUSPOOL_", "MALLOC_")
 
 _HEAP: Final = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
 """For glibc's malloc. By itself it gives the pages of a long message back with each copy that is freed, and has the
-kernel make new ones for the next: half of the time of such a message. What is kept at the end of a heap goes back when
-states are closed (`give_back` in sandbox/native/memory.c)."""
+kernel make new ones for the next: half of the time of such a message. What is kept at the end of a heap goes back
+after every 64 MB of closed states (`give_back` in sandbox/native/memory.c)."""
 
 
 def host_command() -> list[str]:

@@ -25,7 +25,7 @@ VARIABLE: Final = "LUSPOOL_PREEMPTION"
 
 
 class StepEnd(IntEnum):
-    """Why a step came back. Known by these numbers to native/preempt.c and lua/coroutines.lua."""
+    """Why a step came back. Known by these numbers to native/preempt.h and lua/coroutines.lua."""
 
     FINISHED = 0
     WAITING = 1
@@ -86,7 +86,7 @@ class Stepper(Protocol):
 
     @property
     def used(self) -> int:
-        """Bytes of the state's heap. Between steps."""
+        """Bytes of the state's heap, and of what was brought and not yet read. Between steps."""
 
     def close(self) -> None:
         """Let go of the interpreter. Only between steps; twice is harmless."""

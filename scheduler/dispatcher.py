@@ -43,7 +43,7 @@ class Dispatcher:
 
     How many executors are woken: `waking` counts those that were notified and have not got the lock back yet. It holds
     at every release of the lock that no executor sleeps, or as many are waking as there are pieces of work; but for a
-    piece that is kept for an executor whose step has woken it, and which looks for work when that step ends
+    piece that is kept for an executor whose step has woken or created it, and which looks for work when that step ends
     (`handoff`). So no work waits beside a sleeping executor for more than a moment, and none is woken for work that
     another will take.
     """

@@ -58,25 +58,25 @@ class StatePort:
             room = self._machine.message(self._state, payload)
             if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake(in_step=True)
-            return room and self._share(room)
+            return room and min(room, self._share())
 
     def send(self, child: StateId, payload: bytes) -> int | None:
         with self._lock:
             room = self._machine.send(self._state, child, payload)
             if self._machine.woken or self._machine.stoppable:
                 self._dispatcher.wake(in_step=True)
-            return room and self._share(room)
+            receiver = self._state.children.get(child)
+            return room and min(room, receiver.limits.memory // _KEPT if receiver else 0)
 
     def holds(self, condition: Condition) -> bool:
         with self._lock:
             return self._machine.holds(self._state, condition)
 
-    def _share(self, room: int) -> int:
-        """Of the room, what one sender should use at once where there are so many, of whom one may hear all."""
+    def _share(self) -> int:
+        """What one of all states may use at once of the heap of one that may hear them all."""
         state = self._state
         states = len(state.tree.states) + state.tree.elsewhere.states
-        share = state.limits.memory // (_KEPT * states or 1)
-        return room if room < share else share
+        return state.limits.memory // (_KEPT * states or 1)  # a parent's limit is no less
 
     def receive(self, children: Sequence[StateId]) -> Delivered | Thrown | None:
         with self._lock:

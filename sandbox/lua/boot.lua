@@ -180,6 +180,7 @@ local function start(main, names, payload)
   local function finish(ok, problem)
     if ok then door(RETURNED) else parts.failure.report(problem, trace) end
   end
+  if memory_limit < 1 << 18 then raw.collectgarbage() end -- of so little it would be missed
   return coroutines.start(function()
     if not payload then return finish(raw.xpcall(main, on_error)) end
     local arguments = payload

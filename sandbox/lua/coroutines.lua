@@ -47,7 +47,7 @@ end
 --- Waits for mail of `from`: a child's number, or 0 for the parent. If the host was not `asked` for it before, waits only
 --- where it is known that there is none. Gives what came, as `codec.brought` does, or nil: ask.
 local function await(from, asked, level)
-  if is_newborn then tidy() end
+  if asked and is_newborn then tidy() end -- one that has not asked waits only where it has waited before
   waiter = running()
   local mail, value = native.await(from, asked)
   if mail == false then error(CANNOT_WAIT, level + 1) end

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Nanoseconds for which a bundle waits for more, where its sender sends more and somebody could take them; and about ten
+/* Nanoseconds for which a bundle waits for more, where its sender sends more and somebody could take them; and about four
 ** times as long at most where not: a tick has it sent then. */
 #define OPEN_FOR ((int64_t)250000)
 

@@ -68,10 +68,13 @@ enum sent transmit(lua_State *L, long long to, const void *head, size_t head_siz
     PyGILState_STATE lock = PyGILState_Ensure();
     PyObject *message = NULL;
     PyObject *answer = PyObject_CallMethod(host, "has_room", "Ln", to, (Py_ssize_t)(head_size + text_size));
-    if (answer == Py_True && (message = joined(head, head_size, text, text_size)) != NULL)
+    if (answer == Py_True && (message = joined(head, head_size, text, text_size)) != NULL) {
         Py_SETREF(answer, PyObject_CallMethod(host, "transmit", "LO", to, message));
-    if (PyErr_Occurred()) PyErr_WriteUnraisable(host);  /* no memory for the bytes */
-    else sent = answer == Py_True ? SENT : NO_ROOM;
+        sent = answer == Py_False ? NO_ROOM : SENT;  /* an error of Python's, which says nothing: rather not twice */
+    } else if (answer == Py_False) {
+        sent = NO_ROOM;
+    }
+    if (PyErr_Occurred()) PyErr_WriteUnraisable(host);
     Py_XDECREF(message);
     Py_XDECREF(answer);
     PyGILState_Release(lock);

@@ -27,8 +27,8 @@ char *gather(lua_State *L, size_t size);
 enum sent { SENT, NO_ROOM, NOT_SENT };
 enum sent transmit(lua_State *L, long long to, const void *head, size_t head_size, const char *text, size_t text_size);
 
-/* mail.c: the message that was brought to the state and has not been taken, which lies where it is until the next comes; or
-** NULL. */
+/* mail.c: the message that was brought to the state and has not been taken, which lies where it is until the next comes or the
+** step ends; or NULL. */
 const char *take_mail(lua_State *L, size_t *size);
 
 /* codec.c: empties the stack of the function and pushes what `brought` gives. */

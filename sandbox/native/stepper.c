@@ -34,7 +34,10 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static PyObject *stepper_close(Stepper *me, PyObject *unused) {
     size_t used = me->state == NULL ? 0 : me->state->used;
     (void)unused;
-    if (me->state != NULL) bundle_end(&me->state->bundle);
+    if (me->state != NULL) {
+        bundle_end(&me->state->bundle);
+        me->state->mail = NULL;
+    }
     me->state = NULL;
     Py_CLEAR(me->host);
     Py_CLEAR(me->mail);
@@ -165,7 +168,8 @@ static PyObject *stepper_awaited(Stepper *me, void *unused) {
 
 static PyObject *stepper_used(Stepper *me, void *unused) {
     (void)unused;
-    return PyLong_FromSize_t(me->state ? me->state->used : 0);
+    const struct state *st = me->state;
+    return PyLong_FromSize_t(st == NULL ? 0 : st->used + (st->mail == NULL ? 0 : st->mail_size));
 }
 
 static PyMethodDef stepper_methods[] = {

@@ -259,3 +259,20 @@ def test_an_executor_that_was_replaced_leaves_when_its_step_is_over(house, patie
         yield from self.message(b"")
 
     assert house.run(root, threads=1) == ["1"]
+
+
+def test_a_sender_is_told_of_no_more_room_than_a_part_of_its_receivers_heap(house):
+    """A receiver has what it has begun of several messages that came together in its own heap."""
+    told = {}
+
+    def child(self):
+        told["message"] = self.port.message(b"x")
+        yield from self.peek()
+
+    def root(self):
+        kid = self.create(child, StateLimits(memory=64 << 10))
+        told["send"] = self.port.send(kid, b"x")
+        yield from self.receive(kid)
+
+    house.run(root, limits=Limits(StateLimits(memory=1 << 20)))
+    assert told == {"send": (64 << 10) // 16, "message": (64 << 10) // 16 // 2}
