@@ -180,7 +180,9 @@ local function start(main, names, payload)
   local function finish(ok, problem)
     if ok then door(RETURNED) else parts.failure.report(problem, trace) end
   end
-  if memory_limit < 1 << 18 then raw.collectgarbage() end -- of so little it would be missed
+  -- A third of what was made until here is garbage, and the state may wait for long without making more. The native module
+  -- collects before the first wait, for many never wait; but where little may be held, that would be missed until then.
+  if not coroutines.native or raw.max_string < 1 << 18 then raw.collectgarbage() end
   return coroutines.start(function()
     if not payload then return finish(raw.xpcall(main, on_error)) end
     local arguments = payload

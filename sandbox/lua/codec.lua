@@ -85,6 +85,6 @@ end
 --- otherwise. take(bundle, at) -> where the message at this place of such a bundle ends, and its value, or nothing. brought() ->
 --- 0 and the value of the message that the host has brought; or its bytes, where there is more to it. Only in C.
 function codec.post() end
-function codec.take() end
+codec.take = codec.post
 
 return codec

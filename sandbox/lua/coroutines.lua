@@ -14,7 +14,7 @@
 local raw, native = ...
 local resume, yield, running, isyieldable = raw.co_resume, raw.co_yield, raw.co_running, raw.co_isyieldable
 local status, rawequal, error, type, select = raw.co_status, raw.rawequal, raw.error, raw.type, raw.select
-local getinfo, string_sub, collectgarbage = raw.getinfo, raw.string_sub, raw.collectgarbage
+local getinfo, string_sub = raw.getinfo, raw.string_sub
 
 local WAIT, PREEMPTED, REFUSED = {}, {}, {}
 local main              -- the state's main coroutine
@@ -28,18 +28,8 @@ local suspend = native and native.suspend or function()
   return isyieldable() and not rawequal(yield(WAIT), REFUSED)
 end
 
-local is_newborn = true
-
---- Before the first wait: a third of what a state is born with is garbage, and it may wait for long without making more.
---- Many never wait; and one that is large by now has made, and will collect, much more than that.
-local function tidy()
-  is_newborn = false
-  if collectgarbage("count") < 128 and collectgarbage("isrunning") then collectgarbage() end
-end
-
 --- Gives the thread back until the condition that the last host call named is true. `level` is the error's level.
 local function wait(level)
-  if is_newborn then tidy() end
   waiter = running()
   if not suspend() then error(CANNOT_WAIT, level + 1) end
 end
@@ -47,7 +37,6 @@ end
 --- Waits for mail of `from`: a child's number, or 0 for the parent. If the host was not `asked` for it before, waits only
 --- where it is known that there is none. Gives what came, as `codec.brought` does, or nil: ask.
 local function await(from, asked, level)
-  if asked and is_newborn then tidy() end -- one that has not asked waits only where it has waited before
   waiter = running()
   local mail, value = native.await(from, asked)
   if mail == false then error(CANNOT_WAIT, level + 1) end

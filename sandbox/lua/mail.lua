@@ -2,7 +2,7 @@
 local raw, door, coroutines, parts, is_worker = ...
 local select, error, byte, unpack = raw.select, raw.error, raw.string_byte, raw.string_unpack
 local wait, await, codec = coroutines.wait, coroutines.await, parts.codec
-local post, take, brought, sent = codec.post, codec.take, codec.brought, coroutines.sent
+local post, take, sent = codec.post, codec.take, coroutines.sent
 local BUNDLE <const>, FIRST <const> = 0xB5, 2 -- what a bundle begins with, and where its first message does
 local BROUGHT <const> = 3
 
@@ -58,7 +58,7 @@ end
 --- Errors: a call in the main script of a plain run.
 --- Pledge: none.
 function mail.peek()
-  if not is_worker then only_in_worker("peek") end
+  only_in_worker("peek")
   if begun then return next_of_begun() end
   local payload, value, asked
   repeat
@@ -66,7 +66,7 @@ function mail.peek()
     payload = payload or door(PEEK)
     asked = true
   until payload
-  if payload == BROUGHT then payload, value = brought() end
+  if payload == BROUGHT then payload, value = codec.brought() end
   if payload == 0 then return value end
   if byte(payload) ~= BUNDLE then return (codec.decode(payload)) end
   begun, at = payload, FIRST

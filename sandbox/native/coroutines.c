@@ -155,6 +155,15 @@ static int suspend_more(lua_State *L, int status, lua_KContext unused) {
     return 1;
 }
 
+/* A third of what a state is born with is garbage, and it may wait for long without making more. One that is large by now has
+** made, and will collect, much more than that. */
+static void collect_at_first(struct state *st, lua_State *L) {
+    enum { MOST = 128 };  /* KB */
+    if (st->has_waited) return;
+    st->has_waited = 1;
+    if (lua_gc(L, LUA_GCCOUNT) < MOST) lua_gc(L, LUA_GCCOLLECT);
+}
+
 /* Leaves the step, WAITING; true when the state runs on. False at once where Lua can't suspend what is running. */
 static int co_suspend(lua_State *L) {
     struct thread *me = stepping(L);
@@ -162,6 +171,7 @@ static int co_suspend(lua_State *L) {
         lua_pushboolean(L, 0);
         return 1;
     }
+    collect_at_first(me->state, L);
     me->suspension = WAITING;
     return lua_yieldk(L, 0, 0, suspend_more);
 }
@@ -183,6 +193,7 @@ static int co_await(lua_State *L) {
         else lua_pushnil(L);
         return 1;
     }
+    collect_at_first(me->state, L);
     me->state->awaited = from;
     me->suspension = WAITING;
     return lua_yieldk(L, 0, 0, await_more);

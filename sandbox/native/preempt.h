@@ -42,6 +42,7 @@ struct state {
     size_t limit;           /* bytes; SIZE_MAX: none */
     size_t alarm;           /* growth beyond so many bytes is looked at: see `refuse`; 0 while a refusal is outstanding */
     int collect;            /* the next hook is to collect garbage */
+    int has_waited;         /* it has been collected after its birth */
     void *refused_block;    /* the last request that was refused and has not been repeated; `refused_size` is 0 when */
     size_t refused_size;    /* there is none */
     struct bundle bundle;   /* messages that go out together, by the end of the step at the latest */
