@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-
 static lua_State *check_coroutine(lua_State *L) {
     lua_State *co = lua_tothread(L, 1);
     if (co == NULL) luaL_typeerror(L, 1, "thread");

@@ -4,10 +4,10 @@
 
 #include "preempt.h"
 
+#include <dlfcn.h>
+
 #include "matcher.h"
 #include "sheet.h"
-
-#include <dlfcn.h>
 
 #define DEFINE(result, name, parameters) result(*name) parameters;
 LUA_FUNCTIONS(DEFINE)

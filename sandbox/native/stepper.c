@@ -63,7 +63,7 @@ static void lay_out(Stepper *me, PyObject *mail) {
     me->state->mail_size = (size_t)PyBytes_GET_SIZE(mail);
 }
 
-/* A finaliser may ask for mail before what was brought has been read. */
+/* Never in place of what has not been read, and would be lost by that: then the state is told the bytes themselves. */
 static PyObject *stepper_bring(Stepper *me, PyObject *mail) {
     enum { BROUGHT = 3 };  /* known to lua/mail.lua and lua/worker.lua */
     if (!PyBytes_Check(mail)) return PyErr_Format(PyExc_TypeError, "bring(mail: bytes)");
